@@ -1,0 +1,62 @@
+"""Every error that a user can cause, one class per reaction.
+
+    UserError                    one message, no traceback
+    ├── ConfigError      exit 2  the command line or the configuration
+    ├── DataError        exit 3  pictures or annotations
+    ├── DivergedError    exit 4  a loss or a gradient is no longer finite
+    └── CheckpointError  exit 5  a checkpoint is absent, damaged or does not fit
+
+    Interrupted          exit 130  not an error: SIGINT or SIGTERM came, the state is saved
+
+A message says what is wrong, what was found, what was expected, where, and what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["CheckpointError", "ConfigError", "DataError", "DivergedError", "Interrupted", "UserError"]
+
+
+class UserError(Exception):
+    """Base of the errors that are shown as one message; `exit_code` goes to the shell."""
+
+    exit_code = 1
+
+
+class ConfigError(UserError):
+    """The command line or the configuration asks for something impossible."""
+
+    exit_code = 2
+
+    @classmethod
+    def from_problems(cls, problems: Sequence[str]) -> ConfigError:
+        """Put all problems of one configuration into one error. `problems` must not be empty."""
+        if len(problems) == 1:
+            return cls(problems[0])
+        lines = "\n".join(f"  {number}. {problem}" for number, problem in enumerate(problems, start=1))
+        return cls(f"{len(problems)} problems in the configuration:\n{lines}")
+
+
+class DataError(UserError):
+    """A picture, an annotation or a whole dataset cannot be used."""
+
+    exit_code = 3
+
+
+class DivergedError(UserError):
+    """Training stopped because a loss or a gradient became NaN or infinite."""
+
+    exit_code = 4
+
+
+class CheckpointError(UserError):
+    """A checkpoint is absent, damaged, of another format version, or does not fit the model."""
+
+    exit_code = 5
+
+
+class Interrupted(Exception):  # noqa: N818 - it names an event, not a fault
+    """SIGINT or SIGTERM arrived; what was done so far is saved."""
+
+    exit_code = 130

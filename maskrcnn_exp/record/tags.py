@@ -1,0 +1,106 @@
+"""The tags of a run's record. Frozen: tests pin them, CHANGELOG.md names every change."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from maskrcnn_exp.model.parts import LOSSES, PARTS
+
+__all__ = [
+    "COCO_METRICS",
+    "EPOCH_TAGS",
+    "STEP_TAGS",
+    "clip_tag",
+    "grad_norm_tag",
+    "lr_tag",
+    "map_tag",
+    "share_tag",
+    "step_tag",
+    "train_loss_tag",
+    "update_ratio_tag",
+    "val_loss_tag",
+]
+
+COCO_METRICS: Final[tuple[str, ...]] = (
+    "AP",
+    "AP50",
+    "AP75",
+    "APs",
+    "APm",
+    "APl",
+    "AR1",
+    "AR10",
+    "AR100",
+    "ARs",
+    "ARm",
+    "ARl",
+)
+"""pycocotools' twelve numbers, in its order."""
+
+TRAIN_TOTAL: Final = "loss/train_total"
+VAL_TOTAL: Final = "loss/val"
+
+
+def train_loss_tag(loss: str) -> str:
+    return f"loss/train_{loss}"
+
+
+def val_loss_tag(loss: str) -> str:
+    return f"loss/val_{loss}"
+
+
+def share_tag(loss: str) -> str:
+    return f"share/{loss}"
+
+
+def map_tag(kind: str, metric: str) -> str:
+    """`kind` is bbox or segm, `metric` one of COCO_METRICS."""
+    return f"mAP/{kind}_{metric}"
+
+
+def lr_tag(part: str) -> str:
+    return f"lr/{part}"
+
+
+def grad_norm_tag(part: str) -> str:
+    return f"grad_norm/{part}"
+
+
+def update_ratio_tag(part: str) -> str:
+    return f"update_ratio/{part}"
+
+
+def clip_tag(part: str) -> str:
+    return f"clip/{part}"
+
+
+def step_tag(name: str) -> str:
+    return f"step/{name}"
+
+
+EPOCH_TAGS: Final[tuple[str, ...]] = (
+    *(train_loss_tag(loss) for loss in LOSSES),
+    TRAIN_TOTAL,
+    VAL_TOTAL,
+    *(val_loss_tag(loss) for loss in LOSSES),
+    *(share_tag(loss) for loss in LOSSES),
+    *(map_tag(kind, metric) for kind in ("bbox", "segm") for metric in COCO_METRICS),
+    *(make(part) for make in (lr_tag, grad_norm_tag, update_ratio_tag, clip_tag) for part in PARTS),
+    "mask/accuracy",
+    "mask/false_positive",
+    "mask/false_negative",
+    "roi/foreground",
+    "time/data_s",
+    "time/step_s",
+    "time/eval_s",
+    "memory/peak_gib",
+)
+"""Written once per epoch, step = epoch from 1."""
+
+STEP_TAGS: Final[tuple[str, ...]] = (
+    *(step_tag(loss) for loss in LOSSES),
+    step_tag("total"),
+    *(step_tag(f"lr_{part}") for part in PARTS),
+    *(step_tag(f"grad_norm_{part}") for part in PARTS),
+)
+"""Written every `trainer.log_every_steps`, step = optimiser step from 1."""

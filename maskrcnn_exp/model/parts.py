@@ -7,10 +7,18 @@ from typing import Final, Literal, get_args
 __all__ = ["LOSSES", "LOSS_OWNER", "PARTS", "LossName", "Part", "part_of"]
 
 Part = Literal["backbone", "fpn", "rpn", "box", "mask"]
-LossName = Literal["loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg", "loss_mask"]
+
+LossName = str
+"""One of LOSSES. Not a Literal: losses key the mappings that records, tables and files are made of."""
 
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
-LOSSES: Final[tuple[LossName, ...]] = get_args(LossName)
+LOSSES: Final[tuple[LossName, ...]] = (
+    "loss_objectness",
+    "loss_rpn_box_reg",
+    "loss_classifier",
+    "loss_box_reg",
+    "loss_mask",
+)
 
 LOSS_OWNER: Final[dict[LossName, Part]] = {
     "loss_objectness": "rpn",

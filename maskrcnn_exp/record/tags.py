@@ -9,12 +9,16 @@ from maskrcnn_exp.model.parts import LOSSES, PARTS
 __all__ = [
     "COCO_METRICS",
     "EPOCH_TAGS",
+    "EXTRA_TAGS",
     "STEP_TAGS",
+    "TRAIN_TOTAL",
+    "VAL_TOTAL",
     "clip_tag",
     "grad_norm_tag",
     "lr_tag",
     "map_tag",
     "share_tag",
+    "standard_map_tag",
     "step_tag",
     "train_loss_tag",
     "update_ratio_tag",
@@ -58,6 +62,11 @@ def map_tag(kind: str, metric: str) -> str:
     return f"mAP/{kind}_{metric}"
 
 
+def standard_map_tag(kind: str, metric: str) -> str:
+    """The same number at COCO's own 100 detections per picture."""
+    return f"mAP/{kind}_{metric}_maxdets100"
+
+
 def lr_tag(part: str) -> str:
     return f"lr/{part}"
 
@@ -97,10 +106,15 @@ EPOCH_TAGS: Final[tuple[str, ...]] = (
 )
 """Written once per epoch, step = epoch from 1."""
 
+EXTRA_TAGS: Final[tuple[str, ...]] = tuple(
+    standard_map_tag(kind, metric) for kind in ("bbox", "segm") for metric in COCO_METRICS
+)
+"""Written once per epoch too, but only where the evaluation counted more than 100 detections per picture."""
+
 STEP_TAGS: Final[tuple[str, ...]] = (
     *(step_tag(loss) for loss in LOSSES),
     step_tag("total"),
-    *(step_tag(f"lr_{part}") for part in PARTS),
-    *(step_tag(f"grad_norm_{part}") for part in PARTS),
+    *(step_tag(lr_tag(part)) for part in PARTS),
+    *(step_tag(grad_norm_tag(part)) for part in PARTS),
 )
 """Written every `trainer.log_every_steps`, step = optimiser step from 1."""

@@ -1,0 +1,156 @@
+"""The commands. This module and what it imports at the top load in a fraction of a second: no torch."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from maskrcnn_exp import __version__
+from maskrcnn_exp.errors import Interrupted, UserError
+
+__all__ = ["main"]
+
+_PASS_ON: dict[str, Any] = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="maskrcnn-exp")
+def cli() -> None:
+    """Train Mask R-CNN with all five losses in sight.
+
+    \b
+      python -m maskrcnn_exp train                      a small network on drawn shapes, minutes on a CPU
+      python -m maskrcnn_exp train lr.mask_mult=10      the mask head learns ten times faster
+      python -m maskrcnn_exp train dataset=coco dataset.root=FOLDER model=mobilenet_v2_fpn
+      python -m maskrcnn_exp evaluate checkpoint=runs/maskrcnn/RUN/checkpoints/best.pt
+      tensorboard --logdir runs/maskrcnn
+
+    Exit codes: 0 done, 2 usage or configuration, 3 data, 4 training diverged, 5 checkpoint, 130 interrupted with the
+    state saved.
+    """
+
+
+@cli.command(context_settings=_PASS_ON, add_help_option=False)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def train(words: tuple[str, ...]) -> None:
+    """Train; takes Hydra overrides: `train --help` lists them."""
+    if any(word.startswith("replay=") for word in words):
+        from maskrcnn_exp.recipes.replay import run_words as replay
+
+        replay(words)
+        return
+    _run_hydra(list(words))
+
+
+@cli.command(context_settings=_PASS_ON, add_help_option=False)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def evaluate(words: tuple[str, ...]) -> None:
+    """Evaluate a checkpoint: `evaluate checkpoint=PATH [overrides]`."""
+    if not words or "--help" in words or "-h" in words:
+        click.echo(_EVALUATE_HELP)
+        return
+    from maskrcnn_exp.recipes.evaluate import run_words
+
+    run_words(words)
+
+
+_EVALUATE_HELP = """usage: python -m maskrcnn_exp evaluate checkpoint=PATH [output=FILE.json] [key=value …]
+
+Prints the five validation losses and the twelve COCO numbers for boxes and for masks.
+
+  checkpoint=PATH      a checkpoint of a run; its data, model and settings are taken from it
+  output=FILE.json     also write the numbers as JSON
+  key=value            overrides, as for train: dataset=coco dataset.root=FOLDER evaluates on other pictures"""
+
+
+def _run_hydra(words: list[str]) -> None:
+    """Let Hydra compose the configuration and call the training, in one job or in a sweep's many."""
+    import hydra
+
+    from maskrcnn_exp.compose import conf_dir
+    from maskrcnn_exp.schema import register_schema
+
+    register_schema()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and leaving with code 1
+    command = sys.argv[:]
+    failed: list[BaseException] = []
+
+    def job(config: Any) -> float | None:
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
+
+        sys.argv = command
+        alone = HydraConfig.get().mode == RunMode.RUN
+        try:
+            return _train_job(config)
+        except (UserError, Interrupted) as error:
+            if not alone:
+                raise  # the sweeper decides what a failed trial means
+            failed.append(error)
+            return None
+
+    sys.argv = [command[0], *words]
+    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
+    if failed:
+        raise failed[0]
+
+
+def _train_job(config: Any) -> float | None:
+    """Check the configuration, then import what is heavy, then train."""
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    from maskrcnn_exp.compose import to_train_config
+    from maskrcnn_exp.config_check import check_or_raise
+
+    plain = to_train_config(config)
+    check_or_raise(plain)
+    from maskrcnn_exp.recipes.train import RunSettings, run
+
+    hydra_config = HydraConfig.get()
+    settings = RunSettings(
+        folder=Path(hydra_config.runtime.output_dir),
+        config_yaml=OmegaConf.to_yaml(config, resolve=True),
+        overrides=tuple(hydra_config.overrides.task),
+    )
+    return run(plain, settings)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and leave with its exit code; an error a user can cause is one message on stderr."""
+    sys.exit(_guarded(lambda: cli.main(arguments, prog_name="maskrcnn-exp", standalone_mode=False)))
+
+
+def _guarded(command: Callable[[], object]) -> int:
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        command()
+    except UserError as error:
+        return _say(error, error.exit_code)
+    except Interrupted as event:
+        return event.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return Interrupted.exit_code
+    except BrokenPipeError:
+        sys.stdout = None  # type: ignore[assignment]  # the reader left; closing must not try to write again
+        return 1
+    except (HydraException, OmegaConfBaseException) as error:
+        from maskrcnn_exp.compose import explain
+
+        return _say(explain(error), 2)
+    return 0
+
+
+def _say(error: UserError, code: int) -> int:
+    click.echo(f"{type(error).__name__.removesuffix('Error')} error: {error}", err=True)
+    return code

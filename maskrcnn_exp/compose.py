@@ -1,0 +1,144 @@
+"""From command-line words to a TrainConfig: where `conf/` lies, and what Hydra's errors mean to a user."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from maskrcnn_exp.errors import ConfigError
+from maskrcnn_exp.schema import TrainConfig, register_schema
+
+__all__ = ["compose", "conf_dir", "explain", "to_train_config"]
+
+
+def conf_dir() -> Path:
+    """Return the folder of the configuration groups: inside an installed package, beside the package in a checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parent / "conf"
+
+
+def compose(overrides: Sequence[str], config_name: str = "train") -> Any:
+    """Compose a configuration outside of a Hydra job.
+
+    Raises:
+        ConfigError: an override does not parse, or names an unknown key, group or choice.
+    """
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    register_schema()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        try:
+            return hydra_compose(config_name, overrides=list(overrides))
+        except (HydraException, OmegaConfBaseException) as error:
+            raise explain(error) from error
+
+
+def to_train_config(config: Any) -> TrainConfig:
+    """Return the composed configuration as plain dataclasses.
+
+    Raises:
+        ConfigError: a value is missing or of the wrong type.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        result = OmegaConf.to_object(config)
+    except OmegaConfBaseException as error:
+        raise explain(error) from error
+    if not isinstance(result, TrainConfig):
+        raise TypeError(type(result).__name__)
+    return result
+
+
+def explain(error: Exception) -> ConfigError:
+    """Return a one-message error for what Hydra or OmegaConf says, with the nearest known word for a typo."""
+    texts = []
+    cause: BaseException | None = error
+    while cause is not None:
+        texts.append(str(cause))
+        cause = cause.__cause__
+    text = "\n".join(texts)
+    return ConfigError(_unknown_key(text) or _unknown_choice(text) or _wrong_value(text) or texts[0].strip())
+
+
+def _unknown_key(text: str) -> str | None:
+    match = re.search(r"Key '([^']+)' (?:is not in struct|not in '[^']+')", text) or re.search(
+        r"Could not override '([^']+)'", text
+    )
+    full = re.search(r"full_key: (\S+)", text) or re.search(r"Could not override '([^']+)'", text)
+    if match is None or full is None or ("is not in struct" not in text and "not in '" not in text):
+        return None
+    key = full.group(1)
+    return f"unknown key {key}.{_did_you_mean(key, _known_keys())} `train --cfg job` prints all keys."
+
+
+def _unknown_choice(text: str) -> str | None:
+    match = re.search(r"Could not find '([^']+)'", text)
+    if match is None:
+        match = re.search(r"In '[^']*': Could not (?:find|load) '?([^'\n]+)'?", text)
+    if match is None:
+        group = re.search(r"Could not override '([^']+)'.\s*No match in the defaults list", text)
+        if group is None:
+            return None
+        return f"unknown config group {group.group(1)}.{_did_you_mean(group.group(1), _groups())} " + (
+            f"Groups: {', '.join(_groups())}."
+        )
+    group_name, _, choice = match.group(1).rpartition("/")
+    known = _choices(group_name)
+    return f"{group_name}={choice}: no such choice.{_did_you_mean(choice, known)} {group_name} has: {', '.join(known)}."
+
+
+def _wrong_value(text: str) -> str | None:
+    match = re.search(r"(Value '[^\n]*' [^\n]*(?:could not be|is not a valid)[^\n]*)", text)
+    match = match or re.search(r"([^\n]*Missing mandatory value[^\n]*)", text)
+    if match is None:
+        return None
+    full = re.search(r"full_key: (\S+)", text)
+    return f"{full.group(1)}: {match.group(1).strip()}." if full else match.group(1).strip()
+
+
+def _did_you_mean(word: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def _groups() -> list[str]:
+    root = conf_dir()
+    folders = (path.relative_to(root) for path in root.rglob("*") if path.is_dir())
+    return sorted(str(folder) for folder in folders if folder.parts[0] != "hydra")
+
+
+def _choices(group: str) -> list[str]:
+    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+
+
+def _known_keys() -> list[str]:
+    """Return the dotted keys of every group's classes."""
+    from omegaconf import OmegaConf
+
+    from maskrcnn_exp import schema
+
+    keys = list(TrainConfig.__dataclass_fields__)
+    for group, classes in schema._GROUPS.items():
+        for node in classes.values():
+            keys += _dotted(group, OmegaConf.structured(node))
+    return sorted(set(keys))
+
+
+def _dotted(prefix: str, node: Any) -> list[str]:
+    from omegaconf import DictConfig
+
+    keys: list[str] = []
+    for name in node:
+        child = node._get_node(name)
+        dotted = f"{prefix}.{name}"
+        keys += _dotted(dotted, child) if isinstance(child, DictConfig) and not child._is_none() else [dotted]
+    return keys

@@ -1,0 +1,178 @@
+"""Any picture file as 8-bit RGB, the way a viewer shows it.
+
+How the kinds of pictures become RGB:
+
+| stored                                  | read as                                                             |
+|-----------------------------------------|---------------------------------------------------------------------|
+| grey, 1-bit                             | the same value three times; 1-bit is 0 and 255                      |
+| palette                                 | its colours                                                         |
+| alpha or a transparent colour           | laid over black                                                     |
+| 16-bit grey                             | its full range 0 … 65535 becomes 0 … 255, never clipped             |
+| 32-bit whole numbers                    | as 16-bit grey where all lie in 0 … 65535, otherwise an error       |
+| floating point                          | 0 … 1 becomes 0 … 255 where all lie in 0 … 1, otherwise an error    |
+| CMYK, YCbCr, HSV, …                     | as PIL converts it                                                  |
+| several frames                          | the first                                                           |
+
+EXIF: a picture is read as viewers show it, its EXIF orientation applied, in any format. The one exception:
+where the size in the annotation file fits only the stored pixels, the stored pixels are kept, because the
+masks were drawn on them. PIL turns TIFF files by itself, so those are always read as shown.
+"""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from PIL import __version__ as pil_version
+from torch import Tensor
+
+from maskrcnn_exp.errors import DataError
+
+__all__ = ["picture_size", "read_rgb"]
+
+_ORIENTATION_TAG = 274
+_TURN = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SWAPS_SIDES = (5, 6, 7, 8)
+# PIL's parsers meet damaged bytes with whatever the line at fault happens to raise.
+_DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    AttributeError,
+    struct.error,
+    zlib.error,
+    MemoryError,
+    Image.DecompressionBombError,
+)
+
+
+def read_rgb(path: Path, annotated_size: tuple[int, int] | None = None) -> Tensor:
+    """Read a picture as uint8 [3, h, w], RGB, turned as viewers show it.
+
+    Args:
+        path: Any file that PIL opens.
+        annotated_size: (width, height) from the annotation file; decides whether EXIF is followed.
+
+    Raises:
+        DataError: the file is missing, damaged, too large, of an unclear value range, or of another size.
+    """
+    with _opened(path) as picture:
+        picture.load()
+        orientation = _orientation(picture)
+        if _keeps_stored_pixels(path, picture.size, orientation, annotated_size) or orientation not in _TURN:
+            turned = picture
+        else:
+            turned = picture.transpose(_TURN[orientation])
+        pixels = _rgb_pixels(turned, path)  # [h, w, 3]
+        return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))  # [3, h, w]
+
+
+def picture_size(path: Path, annotated_size: tuple[int, int] | None = None) -> tuple[int, int]:
+    """Return the (width, height) that `read_rgb` would give, from the file's header.
+
+    A PNG whose size is not the annotated one is decoded, as its EXIF may stand behind the pixels.
+    Raises DataError as `read_rgb` does.
+    """
+    with _opened(path) as picture:
+        stored = picture.size
+        if annotated_size is not None and stored == tuple(annotated_size):
+            return stored
+        orientation = _orientation(picture)
+        if _keeps_stored_pixels(path, stored, orientation, annotated_size):
+            return stored
+        return _shown_size(stored, orientation)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open with PIL; everything that PIL may raise on the way becomes one DataError that names the file."""
+    # PIL warns of large pictures and odd EXIF, each time; neither changes what is read.
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            with Image.open(path) as picture:
+                yield picture
+        except FileNotFoundError as error:
+            raise DataError(
+                f"{path}: there is no such picture. Check the image folder and file_name in the annotations."
+            ) from error
+        except _DAMAGED as error:
+            raise DataError(
+                f"{path}: the picture cannot be read ({type(error).__name__}: {error}). "
+                f"Expected a whole picture file that PIL {pil_version} opens. "
+                "Replace the file or remove it from the annotations; `check-data` lists all such pictures."
+            ) from error
+
+
+def _orientation(picture: Image.Image) -> int:
+    if picture.format == "TIFF":
+        return 1
+    try:
+        return int(picture.getexif().get(_ORIENTATION_TAG, 1))
+    except _DAMAGED:  # damaged EXIF beside good pixels: viewers show the stored pixels
+        return 1
+
+
+def _shown_size(stored: tuple[int, int], orientation: int) -> tuple[int, int]:
+    return (stored[1], stored[0]) if orientation in _SWAPS_SIDES else stored
+
+
+def _keeps_stored_pixels(
+    path: Path, stored: tuple[int, int], orientation: int, annotated: tuple[int, int] | None
+) -> bool:
+    """True where the annotations fit the stored pixels only. Raises DataError where they fit neither."""
+    shown = _shown_size(stored, orientation)
+    if annotated is None or tuple(annotated) == shown:
+        return False
+    if tuple(annotated) == stored:
+        return True
+    turned = "" if shown == stored else f" ({stored[0]}×{stored[1]} before its EXIF orientation is applied)"
+    raise DataError(
+        f"{path}: the picture is {shown[0]}×{shown[1]} pixels{turned}, "
+        f"but its annotations are for {annotated[0]}×{annotated[1]} (width×height). "
+        "Put back the picture that was annotated, or correct the size and the masks in the annotation file."
+    )
+
+
+def _rgb_pixels(picture: Image.Image, path: Path) -> npt.NDArray[np.uint8]:
+    """uint8 [h, w, 3]; see the table at the top of this file."""
+    if picture.mode.startswith("I") or picture.mode == "F":
+        return np.repeat(_eight_bit_grey(np.asarray(picture), path)[:, :, None], 3, axis=2)
+    if picture.has_transparency_data:
+        straight = {"La": "LA", "RGBa": "RGBA"}.get(picture.mode, picture.mode)
+        layered = picture.convert(straight).convert("RGBA")
+        black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
+        return np.asarray(Image.alpha_composite(black, layered).convert("RGB"))
+    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
+
+
+def _eight_bit_grey(values: npt.NDArray[np.generic], path: Path) -> npt.NDArray[np.uint8]:
+    """Scale [h, w] of more than 8 bits to uint8 without clipping."""
+    full_range = 1.0 if np.issubdtype(values.dtype, np.floating) else 65535.0
+    wide = values.astype(np.float32)
+    if not (wide.min() >= 0 and wide.max() <= full_range):  # written so that NaN is refused too
+        raise DataError(
+            f"{path}: values run from {wide.min():g} to {wide.max():g}, stored as {values.dtype}. "
+            f"Expected 0 to {full_range:g}, which becomes 0 to 255. Save the picture with 8 or 16 bits."
+        )
+    scaled: npt.NDArray[np.float32] = np.rint(wide * np.float32(255.0 / full_range))
+    return scaled.astype(np.uint8)

@@ -1,0 +1,96 @@
+"""What is kept of the steps before a NaN: enough to name the pictures and to run the step again."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+
+from maskrcnn_exp.data.target import InstanceDataset
+from maskrcnn_exp.engine.checkpoint import Checkpoint
+from maskrcnn_exp.engine.loop import NonFiniteStep, StepRecord
+from maskrcnn_exp.errors import CheckpointError
+from maskrcnn_exp.model.parts import LOSSES
+from maskrcnn_exp.record.atomic import write_atomic, write_json_atomic
+
+__all__ = ["BlackBox", "first_cause", "read_report"]
+
+_STEPS = 50
+_REPORT, _STATE = "report.json", "state.pt"
+
+
+class BlackBox:
+    """Remembers the last steps; writes `black_box/step_0000042/` when one of them goes wrong."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._steps: deque[StepRecord] = deque(maxlen=_STEPS)
+
+    def remember(self, record: StepRecord) -> None:
+        self._steps.append(record)
+
+    def write(self, event: NonFiniteStep, dataset: InstanceDataset, checkpoint: Checkpoint) -> Path:
+        """Write the report and the state from before the step; return their folder.
+
+        The report holds the pictures of the step with image and annotation ids, its losses and norms, and losses,
+        norms and learning rates of the last 50 steps. `checkpoint` must be of the moment before the step.
+        """
+        self.remember(event.record)
+        folder = self.folder / f"step_{event.record.step:07d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        pictures = [
+            {
+                "index": sample.index,
+                "image_id": dataset.image_id(sample.index),
+                "annotation_ids": dataset.annotation_ids(sample.index),
+                "seed": sample.seed,
+            }
+            for batch in event.samples
+            for sample in batch
+        ]
+        report = {
+            "step": event.record.step,
+            "epoch": checkpoint.progress["epoch"],
+            "cause": first_cause(event.record),
+            "batch_sizes": [len(batch) for batch in event.samples],
+            "pictures": pictures,
+            "steps": [asdict(record) for record in self._steps],
+        }
+        content = {name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__}
+
+        def write(file: BinaryIO) -> None:
+            torch.save(content, file)
+
+        write_atomic(folder / _STATE, write)
+        write_json_atomic(folder / _REPORT, report)
+        return folder
+
+
+def first_cause(record: StepRecord) -> str:
+    """Name what is not finite: the losses where there are any, else the parts with a bad gradient."""
+    bad = {name: record.losses[name] for name in LOSSES if not _finite(record.losses[name])}
+    if not bad:
+        bad = {f"gradient norm of {part}": norm for part, norm in record.grad_norm.items() if not _finite(norm)}
+    return ", ".join(f"{name} = {value}" for name, value in bad.items())
+
+
+def _finite(value: float) -> bool:
+    return value - value == 0
+
+
+def read_report(folder: Path) -> tuple[Mapping[str, Any], Path]:
+    """Return a black box's report and the path of its state.
+
+    Raises:
+        CheckpointError: the folder holds no black box.
+    """
+    report, state = folder / _REPORT, folder / _STATE
+    if not report.is_file() or not state.is_file():
+        raise CheckpointError(f"{folder}: no black box; expected {_REPORT} and {_STATE} in it.")
+    content: Mapping[str, Any] = json.loads(report.read_text())
+    return content, state

@@ -1,0 +1,182 @@
+"""Checkpoints: written whole or not at all, read without running code, refused when they do not fit."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from torch import nn
+
+from maskrcnn_exp.engine.state import Progress, TrainState
+from maskrcnn_exp.errors import CheckpointError
+from maskrcnn_exp.model.weights import differences, listing
+from maskrcnn_exp.record.atomic import write_atomic
+
+__all__ = ["FORMAT_VERSION", "Checkpoint", "CheckpointFolder", "load_evaluated", "read_checkpoint", "restore"]
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint file holds: tensors and plain values only, so that reading it cannot run code."""
+
+    model: dict[str, torch.Tensor]
+    optimizer: dict[str, Any]
+    ema: dict[str, torch.Tensor] | None
+    groups: list[list[Any]]  # [group name, [parameter names]]
+    progress: dict[str, Any]
+    meter: dict[str, dict[str, float]]  # sums over the epoch under way
+    record_offset: int  # bytes of the event file that belong to this moment
+    categories: list[list[Any]]  # [id, name], in the order of the labels
+    detections_per_image: int
+    config: str  # the composed configuration, YAML
+    overrides: list[str]  # what the user typed
+    format_version: int = FORMAT_VERSION
+
+    @classmethod
+    def capture(cls, state: TrainState, **rest: Any) -> Checkpoint:
+        """Take the state's tensors by reference: save before the next step."""
+        return cls(
+            model=state.network.state_dict(),
+            optimizer=state.optimizer.state_dict(),
+            ema=None if state.ema is None else state.ema.state_dict(),
+            groups=_group_names(state),
+            progress=asdict(state.progress),
+            **rest,
+        )
+
+    @property
+    def epochs_done(self) -> int:
+        """Whole epochs behind this moment."""
+        return int(self.progress["epoch"]) - 1
+
+    def evaluated_weights(self) -> dict[str, torch.Tensor]:
+        """Return the weights that validation looked at: the moving average where there is one."""
+        if self.ema is None:
+            return self.model
+        return {key.removeprefix("module."): value for key, value in self.ema.items() if key != "n_averaged"}
+
+
+class CheckpointFolder:
+    """The checkpoints of one run: `last.pt`, `best.pt`, and `epoch_0007.pt` for the newest few epochs."""
+
+    def __init__(self, folder: Path, keep: int = 0) -> None:
+        self.folder = folder
+        self.keep = keep
+
+    @property
+    def last(self) -> Path:
+        return self.folder / "last.pt"
+
+    @property
+    def best(self) -> Path:
+        return self.folder / "best.pt"
+
+    def save(self, checkpoint: Checkpoint, *, best: bool = False, epoch: int | None = None) -> None:
+        """Replace `last.pt`; also name it `best.pt` and `epoch_….pt` where asked for.
+
+        The other names are hard links to the same bytes (copies where the file system has none), so that a
+        checkpoint is written once.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        content = {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint)}
+
+        def write(file: BinaryIO) -> None:
+            torch.save(content, file)
+
+        write_atomic(self.last, write)
+        if best:
+            self._link(self.best)
+        if epoch is not None and self.keep > 0:
+            self._link(self.folder / f"epoch_{epoch:04d}.pt")
+            for old in sorted(self.folder.glob("epoch_*.pt"))[: -self.keep]:
+                old.unlink()
+
+    def _link(self, name: Path) -> None:
+        temporary = name.with_name(f".linking-{os.getpid()}.tmp")
+        temporary.unlink(missing_ok=True)
+        try:
+            temporary.hardlink_to(self.last)
+        except OSError:
+            shutil.copyfile(self.last, temporary)
+        temporary.replace(name)
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint onto the CPU.
+
+    Raises:
+        CheckpointError: absent, damaged, not ours, or of another format version.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint. A run keeps its own under checkpoints/last.pt and best.pt.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file fails in torch, zipfile, pickle or the decoder of any entry
+        raise CheckpointError(
+            f"{path}: damaged, or not a checkpoint ({type(error).__name__}: {str(error).splitlines()[0][:200]}). "
+            "Use another checkpoint of the run."
+        ) from error
+    version = content.get("format_version") if isinstance(content, Mapping) else None
+    if version is None:
+        raise CheckpointError(
+            f"{path}: a torch file, but not a checkpoint of maskrcnn-exp. "
+            f"To start from its weights: model.weights={path}"
+        )
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: checkpoint format {version}, this version of maskrcnn-exp reads format {FORMAT_VERSION}. "
+            f"To start from its weights: model.weights={path}"
+        )
+    try:
+        return Checkpoint(**content)
+    except TypeError as error:
+        raise CheckpointError(f"{path}: damaged, its entries are not those of format {version} ({error}).") from error
+
+
+def restore(state: TrainState, checkpoint: Checkpoint, source: Path) -> None:
+    """Put a checkpoint's weights, optimiser state and progress into `state`.
+
+    Raises:
+        CheckpointError: another model, other groups, or a moving average on one side only.
+    """
+    _refuse_other_model(state.network, checkpoint.model, source)
+    if checkpoint.groups != _group_names(state):
+        raise CheckpointError(f"{source}: its optimiser groups hold other parameters. Resume with the same freezing.")
+    if (checkpoint.ema is None) != (state.ema is None):
+        raise CheckpointError(f"{source}: trainer.ema_decay is switched on only on one side. Resume as it was started.")
+    state.network.load_state_dict(checkpoint.model)
+    state.optimizer.load_state_dict(checkpoint.optimizer)
+    if state.ema is not None and checkpoint.ema is not None:
+        state.ema.load_state_dict(checkpoint.ema)
+    state.progress = Progress(**checkpoint.progress)
+
+
+def load_evaluated(network: nn.Module, checkpoint: Checkpoint, source: Path) -> None:
+    """Put the weights that validation looked at into `network`.
+
+    Raises:
+        CheckpointError: another model.
+    """
+    weights = checkpoint.evaluated_weights()
+    _refuse_other_model(network, weights, source)
+    network.load_state_dict(weights)
+
+
+def _refuse_other_model(network: nn.Module, weights: Mapping[str, torch.Tensor], source: Path) -> None:
+    lines = differences(network.state_dict(), weights)
+    if lines:
+        raise CheckpointError(
+            f"{source} is of another model, {listing(lines)}\n"
+            "Use the model that it was trained with (model=…, model.backbone=…), or start a new run_dir."
+        )
+
+
+def _group_names(state: TrainState) -> list[list[Any]]:
+    return [[group.name, [name for name, _ in group.parameters]] for group in state.groups]

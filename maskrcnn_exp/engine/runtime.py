@@ -1,0 +1,142 @@
+"""Device, precision, processes and signals."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Literal
+
+import torch
+from lightning_fabric import Fabric
+
+__all__ = [
+    "StopFlag",
+    "build_fabric",
+    "choose_precision",
+    "pass_signals_on",
+    "set_determinism",
+    "stop_on_signals",
+]
+
+Precision = Literal["32-true", "bf16-mixed"]
+
+
+def choose_precision(asked: str, accelerator: str) -> tuple[Precision, str]:
+    """Return the precision and the reason to print.
+
+    `auto` takes bfloat16 only where the hardware multiplies it fast: a CPU with AMX or AVX512-BF16, a GPU of compute
+    capability 8.0 (Ampere) or later. Elsewhere bfloat16 is emulated and slower than float32.
+    """
+    if asked == "32-true":
+        return "32-true", "asked for"
+    if asked == "bf16-mixed":
+        return "bf16-mixed", "asked for"
+    if accelerator == "gpu":
+        fast = torch.cuda.get_device_capability() >= (8, 0)
+        name = torch.cuda.get_device_name()
+        return ("bf16-mixed", f"{name} computes it fast") if fast else ("32-true", f"{name} has no fast bfloat16")
+    unit = _cpu_bf16_unit()
+    return ("bf16-mixed", f"this CPU has {unit}") if unit else ("32-true", "this CPU has no fast bfloat16")
+
+
+def _cpu_bf16_unit() -> str | None:
+    capabilities: Mapping[str, Any] = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    if capabilities.get("amx_bf16"):
+        return "AMX"
+    if capabilities.get("avx512_bf16"):
+        return "AVX512-BF16"
+    if not capabilities and torch.cpu._is_avx512_bf16_supported():
+        return "AVX512-BF16"
+    return None
+
+
+def build_fabric(accelerator: str, devices: int, nodes: int, precision: Precision) -> Fabric:
+    """Return Lightning Fabric for the machine asked for.
+
+    Several devices get one spawned process each; under torchrun or Slurm the processes are already there.
+    """
+    several = devices * nodes > 1
+    launched_outside = "TORCHELASTIC_RUN_ID" in os.environ or "SLURM_NTASKS" in os.environ
+    strategy = ("ddp" if launched_outside or nodes > 1 else "ddp_spawn") if several else "auto"
+    return Fabric(
+        accelerator="cuda" if accelerator == "gpu" else "cpu",
+        devices=devices,
+        num_nodes=nodes,
+        strategy=strategy,
+        precision=precision,
+    )
+
+
+def set_determinism(deterministic: bool) -> None:
+    """Refuse operations whose result depends on thread timing, or allow them."""
+    torch.use_deterministic_algorithms(deterministic)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time, hides nothing here
+
+
+class StopFlag:
+    """Set by a signal, asked between steps."""
+
+    def __init__(self) -> None:
+        self.signal_name: str | None = None
+
+    def __call__(self) -> bool:
+        return self.signal_name is not None
+
+    def agreed(self, fabric: Fabric) -> bool:
+        """Say whether any process was told to stop; the same answer on every process."""
+        if fabric.world_size == 1:
+            return self()
+        told = torch.tensor(float(self()), device=fabric.device)
+        everyone = fabric.all_reduce(told, reduce_op="sum")
+        return bool(torch.as_tensor(everyone) > 0)
+
+
+@contextmanager
+def stop_on_signals(on_first: Callable[[str], None] = lambda _: None) -> Iterator[StopFlag]:
+    """Turn SIGINT and SIGTERM into a flag; a second signal acts as it would without us."""
+    flag = StopFlag()
+    previous: dict[signal.Signals, Any] = {}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        if flag():
+            signal.signal(number, previous[signal.Signals(number)])
+            signal.raise_signal(number)
+            return
+        flag.signal_name = name
+        on_first(name)
+
+    for which in (signal.SIGINT, signal.SIGTERM):
+        previous[which] = signal.signal(which, handle)
+    try:
+        yield flag
+    finally:
+        for which, handler in previous.items():
+            signal.signal(which, handler)
+
+
+@contextmanager
+def pass_signals_on(several: bool) -> Iterator[None]:
+    """In the parent of spawned processes, hand SIGINT and SIGTERM to them and wait for them to save.
+
+    A terminal's Ctrl-C reaches the children by itself; a SIGTERM to the parent does not.
+    """
+    if not several:
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGTERM:
+            for child in multiprocessing.active_children():
+                child.terminate()
+
+    previous = {which: signal.signal(which, handle) for which in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for which, handler in previous.items():
+            signal.signal(which, handler)

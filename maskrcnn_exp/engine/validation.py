@@ -1,0 +1,159 @@
+"""The five losses and the COCO numbers of a validation set, from one pass over it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed
+from lightning_fabric import Fabric
+from torchvision.models.detection import MaskRCNN
+
+from maskrcnn_exp.data.target import GroundTruth, Sample
+from maskrcnn_exp.engine.coco_ap import STANDARD_MAX_DETS, CocoResult, Detections, encode_detections, evaluate_coco
+from maskrcnn_exp.errors import Interrupted
+from maskrcnn_exp.model.forward import losses_and_detections
+from maskrcnn_exp.model.parts import LOSSES, LossName
+from maskrcnn_exp.record import tags
+
+__all__ = ["ValidationResult", "limit_ground_truth", "validate"]
+
+
+@dataclass(frozen=True)
+class ValidationResult:
+    """What one pass found; the same on every process."""
+
+    losses: dict[LossName, float]  # unweighted, of the whole set as one batch
+    total: float  # weighted sum
+    coco: CocoResult
+    seconds: float
+
+    def values(self) -> dict[str, float]:
+        """Return the epoch's validation tags."""
+        values = {tags.val_loss_tag(name): self.losses[name] for name in LOSSES}
+        values[tags.VAL_TOTAL] = self.total
+        for kind, numbers in (("bbox", self.coco.bbox), ("segm", self.coco.segm)):
+            values |= {tags.map_tag(kind, metric): number for metric, number in numbers.items()}
+        if self.coco.max_dets != STANDARD_MAX_DETS:
+            for kind, numbers in (("bbox", self.coco.standard_bbox), ("segm", self.coco.standard_segm)):
+                values |= {tags.standard_map_tag(kind, metric): number for metric, number in numbers.items()}
+        return values | {"time/eval_s": self.seconds}
+
+
+@dataclass(frozen=True)
+class _PictureLosses:
+    sums: tuple[float, ...]  # loss · count, in the order of LOSSES
+    counts: tuple[int, ...]
+
+
+def validate(
+    network: MaskRCNN,
+    samples: Iterable[Sample],
+    ground_truth: GroundTruth,
+    *,
+    fabric: Fabric,
+    max_dets: int,
+    loss_weights: dict[LossName, float],
+    stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[], None] = lambda: None,
+) -> ValidationResult:
+    """Evaluate the network.
+
+    A loss is Σ loss·count / Σ count over pictures that each were alone in their batch, summed exactly, so that order,
+    workers and processes do not change a bit of it.
+
+    Args:
+        samples: This process's pictures.
+        ground_truth: Of all processes' pictures.
+        stop: Asked after each picture.
+        progress: Called after each picture.
+
+    Raises:
+        Interrupted: `stop` said so.
+    """
+    started = time.perf_counter()
+    was_training, pasted = network.training, network.transform.paste_masks
+    network.eval()
+    network.transform.paste_masks = False
+    try:
+        losses, detections = _one_pass(network, samples, fabric, stop, progress)
+    finally:
+        network.train(was_training)
+        network.transform.paste_masks = pasted
+    losses, detections = _gather(fabric, losses), _gather(fabric, detections)
+    coco: CocoResult = _on_first(fabric, lambda: evaluate_coco(ground_truth, detections, max_dets))
+    mean = _join(losses)
+    return ValidationResult(
+        losses=mean,
+        total=math.fsum(mean[name] * loss_weights[name] for name in LOSSES),
+        coco=coco,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _one_pass(
+    network: MaskRCNN,
+    samples: Iterable[Sample],
+    fabric: Fabric,
+    stop: Callable[[], bool],
+    progress: Callable[[], None],
+) -> tuple[list[_PictureLosses], list[Detections]]:
+    losses, detections = [], []
+    for sample in samples:
+        with fabric.autocast():
+            picture, found = losses_and_detections(network, sample, fabric.device)
+        values: list[float] = torch.stack([picture.values[name].double() for name in LOSSES]).tolist()
+        counts = tuple(picture.counts[name] for name in LOSSES)
+        losses.append(_PictureLosses(tuple(v * c for v, c in zip(values, counts, strict=True)), counts))
+        detections.append(
+            encode_detections(
+                sample.index,
+                found.boxes,
+                found.labels,
+                found.scores,
+                found.masks,
+                sample.image.shape[-2],
+                sample.image.shape[-1],
+            )
+        )
+        progress()
+        if stop():
+            raise Interrupted
+    return losses, detections
+
+
+def _join(pictures: list[_PictureLosses]) -> dict[LossName, float]:
+    joined: dict[LossName, float] = {}
+    for position, name in enumerate(LOSSES):
+        count = sum(picture.counts[position] for picture in pictures)
+        loss_sum = math.fsum(picture.sums[position] for picture in pictures)
+        joined[name] = loss_sum / count if count else 0.0
+    return joined
+
+
+def _gather(fabric: Fabric, mine: list[Any]) -> list[Any]:
+    """Return every process's items on every process."""
+    if fabric.world_size == 1:
+        return mine
+    everyone: list[list[Any] | None] = [None] * fabric.world_size
+    torch.distributed.all_gather_object(everyone, mine)
+    return [item for items in everyone if items is not None for item in items]
+
+
+def _on_first(fabric: Fabric, compute: Callable[[], Any]) -> Any:
+    """Compute on the first process and hand the result to all."""
+    result = compute() if fabric.is_global_zero else None
+    return fabric.broadcast(result) if fabric.world_size > 1 else result
+
+
+def limit_ground_truth(ground_truth: GroundTruth, pictures: int) -> GroundTruth:
+    """Return the ground truth of the first `pictures` pictures only."""
+    return {
+        **ground_truth,
+        "images": [image for image in ground_truth["images"] if image["id"] < pictures],
+        "annotations": [a for a in ground_truth["annotations"] if a["image_id"] < pictures],
+    }

@@ -1,0 +1,110 @@
+"""torchvision's RoIHeads with the mask loss by choice and the mask head's telemetry.
+
+Names, parameters and results are torchvision's; a test holds both against each other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.models.detection.roi_heads import (
+    RoIHeads,
+    fastrcnn_loss,
+    maskrcnn_inference,
+    project_masks_on_boxes,
+)
+
+from maskrcnn_exp.model.losses import MaskTelemetry, mask_loss, mask_telemetry
+
+__all__ = ["MaskRoiHeads"]
+
+
+class MaskRoiHeads(RoIHeads):  # type: ignore[misc]
+    """RoIHeads whose forward is written out, so that loss and telemetry have a place.
+
+    After a training forward, `telemetry` holds the mask counts and `foreground` the number of foreground proposals.
+    """
+
+    bce_weight: float = 1.0
+    dice_weight: float = 0.0
+    telemetry: MaskTelemetry | None = None
+    foreground: int = 0
+
+    @classmethod
+    def take_over(cls, heads: RoIHeads, bce_weight: float, dice_weight: float) -> MaskRoiHeads:
+        """Give torchvision's heads this forward. The module keeps its parameters, names and buffers."""
+        heads.__class__ = cls
+        heads.bce_weight = bce_weight
+        heads.dice_weight = dice_weight
+        heads.telemetry = None
+        heads.foreground = 0
+        return heads  # type: ignore[no-any-return]
+
+    def forward(
+        self,
+        features: dict[str, Tensor],
+        proposals: list[Tensor],
+        image_shapes: list[tuple[int, int]],
+        targets: list[dict[str, Tensor]] | None = None,
+    ) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
+        if self.training:
+            if targets is None:
+                raise ValueError("targets must be given in training mode")
+            return [], self._training_losses(features, proposals, image_shapes, targets)
+        return self._detect(features, proposals, image_shapes), {}
+
+    def _training_losses(
+        self,
+        features: dict[str, Tensor],
+        proposals: list[Tensor],
+        image_shapes: list[tuple[int, int]],
+        targets: list[dict[str, Tensor]],
+    ) -> dict[str, Tensor]:
+        proposals, matched, labels, regression_targets = self.select_training_samples(proposals, targets)
+        class_logits, box_regression = self._box_branch(features, proposals, image_shapes)
+        loss_classifier, loss_box_reg = fastrcnn_loss(class_logits, box_regression, labels, regression_targets)
+
+        positive = [torch.where(picture_labels > 0)[0] for picture_labels in labels]
+        boxes = [picture[keep] for picture, keep in zip(proposals, positive, strict=True)]
+        matched = [picture[keep] for picture, keep in zip(matched, positive, strict=True)]
+        logits = self._mask_branch(features, boxes, image_shapes)  # [k, classes, r, r]
+        own_class = torch.cat([t["labels"][m] for t, m in zip(targets, matched, strict=True)])
+        logits = logits[torch.arange(len(own_class), device=logits.device), own_class]  # [k, r, r]
+        mask_targets = torch.cat(
+            [
+                project_masks_on_boxes(target["masks"], picture_boxes, picture_matched, logits.shape[-1])
+                for target, picture_boxes, picture_matched in zip(targets, boxes, matched, strict=True)
+            ]
+        )
+        self.foreground = len(own_class)
+        self.telemetry = mask_telemetry(logits, mask_targets)
+        return {
+            "loss_classifier": loss_classifier,
+            "loss_box_reg": loss_box_reg,
+            "loss_mask": mask_loss(logits, mask_targets, self.bce_weight, self.dice_weight),
+        }
+
+    def _detect(
+        self, features: dict[str, Tensor], proposals: list[Tensor], image_shapes: list[tuple[int, int]]
+    ) -> list[dict[str, Tensor]]:
+        class_logits, box_regression = self._box_branch(features, proposals, image_shapes)
+        boxes, scores, labels = self.postprocess_detections(
+            class_logits.float(), box_regression.float(), proposals, image_shapes
+        )
+        logits = self._mask_branch(features, boxes, image_shapes)
+        masks = maskrcnn_inference(logits.float(), labels)
+        return [
+            {"boxes": b, "labels": k, "scores": s, "masks": m}
+            for b, k, s, m in zip(boxes, labels, scores, masks, strict=True)
+        ]
+
+    def _box_branch(self, features: Any, boxes: list[Tensor], image_shapes: Any) -> tuple[Tensor, Tensor]:
+        pooled = self.box_head(self.box_roi_pool(features, boxes, image_shapes))
+        class_logits, box_regression = self.box_predictor(pooled)
+        return class_logits, box_regression
+
+    def _mask_branch(self, features: Any, boxes: list[Tensor], image_shapes: Any) -> Tensor:
+        logits: Tensor = self.mask_predictor(self.mask_head(self.mask_roi_pool(features, boxes, image_shapes)))
+        return logits

@@ -1,0 +1,87 @@
+"""Evaluate: a checkpoint's five validation losses and COCO numbers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+
+from maskrcnn_exp.config_check import check_or_raise
+from maskrcnn_exp.engine.checkpoint import Checkpoint, load_evaluated, read_checkpoint
+from maskrcnn_exp.engine.runtime import stop_on_signals
+from maskrcnn_exp.engine.validation import ValidationResult, validate
+from maskrcnn_exp.errors import ConfigError
+from maskrcnn_exp.model.build import build_maskrcnn
+from maskrcnn_exp.recipes.from_checkpoint import config_of, split_words
+from maskrcnn_exp.recipes.resume import check_categories
+from maskrcnn_exp.recipes.setup import detections_limit, fabric_for, loss_weights, open_data
+from maskrcnn_exp.record.atomic import write_json_atomic
+from maskrcnn_exp.record.console import Console, metrics_table, summary_lines
+from maskrcnn_exp.schema import TrainConfig
+
+__all__ = ["evaluate", "run_words"]
+
+
+def run_words(words: Sequence[str]) -> None:
+    """Evaluate as the command line says: `checkpoint=PATH [output=FILE] [overrides]`."""
+    own, overrides = split_words(words, ("checkpoint", "output"))
+    if "checkpoint" not in own:
+        raise ConfigError("evaluate needs checkpoint=PATH, such as runs/maskrcnn/RUN/checkpoints/best.pt.")
+    source = Path(own["checkpoint"])
+    checkpoint = read_checkpoint(source)
+    config, _ = config_of(checkpoint, overrides)
+    check_or_raise(config)
+    console = Console()
+    console.print(f"checkpoint: {source}, after epoch {checkpoint.epochs_done}")
+    result = evaluate(config, checkpoint, source, console)
+    console.print("\n".join(report_lines(result)))
+    if "output" in own:
+        write_json_atomic(Path(own["output"]), asdict(result))
+        console.print(f"written: {own['output']}")
+
+
+def evaluate(config: TrainConfig, checkpoint: Checkpoint, source: Path, console: Console) -> ValidationResult:
+    """Return the losses and COCO numbers of a checkpoint on the validation pictures of `config`.
+
+    Raises:
+        CheckpointError: the dataset's categories are not those of the training.
+    """
+    fabric, device_line = fabric_for(config.trainer)
+    console.print(device_line)
+    light = replace(checkpoint, optimizer={})  # each process gets a copy
+    result: ValidationResult = fabric.launch(_evaluate_process, config, light, source)  # type: ignore[arg-type]
+    return result
+
+
+def _evaluate_process(fabric: Fabric, config: TrainConfig, checkpoint: Checkpoint, source: Path) -> ValidationResult:
+    console = Console() if fabric.is_global_zero else Console(open(os.devnull, "w"))  # noqa: SIM115
+    data = open_data(config, fabric)
+    check_categories(checkpoint, data.categories, source)
+    console.print("\n".join(summary_lines(data.val_summary, "validation data")))
+    detections = detections_limit(config.model.detections_per_image, data)
+    network, _ = build_maskrcnn(config.model, data.num_classes, detections, load_weights=False)
+    load_evaluated(network, checkpoint, source)
+    memory_format = torch.channels_last if config.trainer.channels_last else torch.contiguous_format
+    network = network.to(device=fabric.device, memory_format=memory_format)
+    with console.progress(len(data.samples), description="validation") as bar, stop_on_signals() as stop:
+        return validate(
+            network,
+            data.samples,
+            data.ground_truth,
+            fabric=fabric,
+            max_dets=detections,
+            loss_weights=loss_weights(config.model.loss_weight),
+            stop=stop if fabric.world_size == 1 else lambda: False,
+            progress=bar.advance,
+        )
+
+
+def report_lines(result: ValidationResult) -> list[str]:
+    """Return the five losses and the table of COCO numbers as the console shows them."""
+    losses = [f"   {name}: {value:.4f}" for name, value in sorted(result.losses.items())]
+    total = f"📈 Validation Loss: {result.total:.4f}"
+    return [total, *losses, metrics_table(result.coco), f"seconds: {result.seconds:.1f}"]

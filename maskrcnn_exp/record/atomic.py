@@ -1,0 +1,71 @@
+"""Files that others read are either old or new, never half: write beside, sync, rename."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+__all__ = ["sync_folder", "write_atomic", "write_json_atomic"]
+
+
+def write_atomic(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Replace `path` by what `write` puts into the file it is given.
+
+    After a kill or a power cut at any moment `path` holds either its old or its new content. Where `write` or
+    the disk fails, the error propagates, `path` is untouched and nothing is left beside it.
+
+    Args:
+        path: Its folder must exist. A symbolic link is replaced, not followed.
+        write: Gets a binary file, open for writing. Called once.
+
+    Raises:
+        OSError: the disk is full, or the folder is absent or read-only.
+    """
+    # The name has nothing of the target's: TensorBoard reads every file with "tfevents" in its name.
+    temporary = path.with_name(f".writing-{os.getpid()}-{time.monotonic_ns()}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def write_json_atomic(path: Path, data: object) -> None:
+    """Write `data` as indented JSON. NaN and infinity become the strings "nan", "inf", "-inf"; a Path its text."""
+    text = json.dumps(_plain(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def write(file: BinaryIO) -> None:
+        file.write(text.encode())
+
+    write_atomic(path, write)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and deletions in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _plain(data: object) -> Any:
+    if isinstance(data, float) and not math.isfinite(data):
+        return str(data)
+    if isinstance(data, Path):
+        return str(data)
+    if isinstance(data, Mapping):
+        return {key: _plain(value) for key, value in data.items()}
+    if isinstance(data, Sequence) and not isinstance(data, str | bytes):
+        return [_plain(value) for value in data]
+    return data

@@ -195,6 +195,10 @@ def _check_detections(ground_truth: GroundTruth, in_order: list[Detections]) -> 
         previous = found.image_index
 
 
+def _silent(*_: object) -> None:
+    """Take the evaluator's progress messages: the loggers of a Hydra job would print them in every epoch."""
+
+
 def _match(
     ground_truth: GroundTruth, in_order: list[Detections], kind: Kind, max_dets: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -205,7 +209,7 @@ def _match(
     # The evaluator writes into annotations, so it gets its own; the codes inside are only read.
     truth = {**ground_truth, **{key: [dict(item) for item in ground_truth[key]] for key in _COPIED}}
     found = {**truth, "annotations": _annotations(in_order, kind)}
-    evaluator = COCOeval_faster(COCO(truth), COCO(found), kind)
+    evaluator = COCOeval_faster(COCO(truth), COCO(found), kind, print_function=_silent)
     evaluator.params.maxDets = sorted({1, 10, STANDARD_MAX_DETS, max_dets})
     evaluator.evaluate()
     evaluator.accumulate()

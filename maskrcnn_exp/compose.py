@@ -49,6 +49,9 @@ def to_train_config(config: Any) -> TrainConfig:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise ConfigError(f"{', '.join(missing)} must be given, as in {missing[0]}=VALUE.")
     try:
         result = OmegaConf.to_object(config)
     except OmegaConfBaseException as error:
@@ -70,30 +73,24 @@ def explain(error: Exception) -> ConfigError:
 
 
 def _unknown_key(text: str) -> str | None:
-    match = re.search(r"Key '([^']+)' (?:is not in struct|not in '[^']+')", text) or re.search(
-        r"Could not override '([^']+)'", text
-    )
     full = re.search(r"full_key: (\S+)", text) or re.search(r"Could not override '([^']+)'", text)
-    if match is None or full is None or ("is not in struct" not in text and "not in '" not in text):
+    if full is None or not re.search(
+        r"Key '[^']+' (is not in struct|not in '[^']+')|No match in the defaults list", text
+    ):
         return None
-    key = full.group(1)
-    return f"unknown key {key}.{_did_you_mean(key, _known_keys())} `train --cfg job` prints all keys."
+    word = full.group(1)
+    if "/" in word or "." not in word:  # a group is typed without a dot
+        return f"unknown config group or key {word}.{_did_you_mean(word, _groups())} Groups: {', '.join(_groups())}."
+    return f"unknown key {word}.{_did_you_mean(word, _known_keys())} `train --cfg job` prints all keys."
 
 
 def _unknown_choice(text: str) -> str | None:
-    match = re.search(r"Could not find '([^']+)'", text)
+    match = re.search(r"Could not (?:find|load) '?([^'\n]+)'?", text)
     if match is None:
-        match = re.search(r"In '[^']*': Could not (?:find|load) '?([^'\n]+)'?", text)
-    if match is None:
-        group = re.search(r"Could not override '([^']+)'.\s*No match in the defaults list", text)
-        if group is None:
-            return None
-        return f"unknown config group {group.group(1)}.{_did_you_mean(group.group(1), _groups())} " + (
-            f"Groups: {', '.join(_groups())}."
-        )
-    group_name, _, choice = match.group(1).rpartition("/")
-    known = _choices(group_name)
-    return f"{group_name}={choice}: no such choice.{_did_you_mean(choice, known)} {group_name} has: {', '.join(known)}."
+        return None
+    group, _, choice = match.group(1).rpartition("/")
+    known = _choices(group)
+    return f"{group}={choice}: no such choice.{_did_you_mean(choice, known)} {group} has: {', '.join(known)}."
 
 
 def _wrong_value(text: str) -> str | None:

@@ -219,7 +219,7 @@ def _check_trainer(checks: _Checks, trainer: TrainerConfig) -> None:
     checks.at_least("trainer.num_workers", trainer.num_workers, -1)
     checks.require("trainer.ema_decay", trainer.ema_decay, 0 <= trainer.ema_decay < 1, "≥ 0 and < 1")
     processes = trainer.devices * trainer.nodes
-    fine = trainer.batch_size >= processes
+    fine = not 1 <= trainer.batch_size < processes
     checks.require("trainer.batch_size", trainer.batch_size, fine, f"≥ the number of processes, {processes}")
     known = trainer.monitor in (*EPOCH_TAGS, *EXTRA_TAGS)
     checks.require("trainer.monitor", trainer.monitor, known, "a tag of the record, such as mAP/segm_AP or loss/val")

@@ -36,7 +36,7 @@ from torch import Tensor
 
 from maskrcnn_exp.errors import DataError
 
-__all__ = ["picture_size", "read_rgb"]
+__all__ = ["opened", "picture_size", "read_rgb"]
 
 _ORIENTATION_TAG = 274
 _TURN = {
@@ -76,7 +76,7 @@ def read_rgb(path: Path, annotated_size: tuple[int, int] | None = None) -> Tenso
     Raises:
         DataError: the file is missing, damaged, too large, of an unclear value range, or of another size.
     """
-    with _opened(path) as picture:
+    with opened(path) as picture:
         picture.load()
         orientation = _orientation(picture)
         if _keeps_stored_pixels(path, picture.size, orientation, annotated_size) or orientation not in _TURN:
@@ -93,7 +93,7 @@ def picture_size(path: Path, annotated_size: tuple[int, int] | None = None) -> t
     A PNG whose size is not the annotated one is decoded, as its EXIF may stand behind the pixels.
     Raises DataError as `read_rgb` does.
     """
-    with _opened(path) as picture:
+    with opened(path) as picture:
         stored = picture.size
         if annotated_size is not None and stored == tuple(annotated_size):
             return stored
@@ -104,7 +104,7 @@ def picture_size(path: Path, annotated_size: tuple[int, int] | None = None) -> t
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path) -> Iterator[Image.Image]:
     """Open with PIL; everything that PIL may raise on the way becomes one DataError that names the file."""
     # PIL warns of large pictures and odd EXIF, each time; neither changes what is read.
     with warnings.catch_warnings(action="ignore"):

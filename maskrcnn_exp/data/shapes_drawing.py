@@ -139,7 +139,8 @@ def _contrasting(under: Floats, contrast: float, rng: np.random.Generator) -> Fl
     sign = np.where(up & down, rng.integers(0, 2, size=3) * 2 - 1, np.where(under < 0.5, 1, -1))
     room = np.where(sign > 0, 1 - under, under)
     more = rng.random(3) * (room - contrast).clip(0, contrast / 2)
-    return (under + sign * (contrast + more)).clip(0, 1).astype(np.float32)
+    colour: Floats = (under + sign * (contrast + more)).clip(0, 1).astype(np.float32)
+    return colour
 
 
 def _pattern(side: int, rng: np.random.Generator) -> Floats:
@@ -148,14 +149,16 @@ def _pattern(side: int, rng: np.random.Generator) -> Floats:
     if kind == 0:
         grid = rng.uniform(-1, 1, size=(_GRID, _GRID)).astype(np.float32)
         smooth = _smoothing(side)  # [s, g]
-        return (smooth @ grid @ smooth.T)[None]
+        noise = smooth @ grid @ smooth.T  # [s, s]
+        return noise[None].astype(np.float32, copy=False)
     angle, phase = rng.uniform(0, 2 * np.pi, size=2).tolist()
     periods = rng.uniform(4, 14) if kind == 1 else rng.uniform(0.2, 0.5)  # few periods: a gradient
-    place = np.arange(side, dtype=np.float32) * np.float32(2 * np.pi * periods / side)
+    place: Floats = np.arange(side, dtype=np.float32) * np.float32(2 * np.pi * periods / side)
     # sin(a + b) from four short vectors instead of one sine per pixel.
-    across, down = place * np.float32(np.cos(angle)) + np.float32(phase), place * np.float32(np.sin(angle))
-    waves: Floats = np.cos(down)[:, None] * np.sin(across) + np.sin(down)[:, None] * np.cos(across)
-    return waves[None]
+    across: Floats = place * np.float32(np.cos(angle)) + np.float32(phase)
+    down: Floats = (place * np.float32(np.sin(angle)))[:, None]
+    waves: Floats = (np.cos(down) * np.sin(across) + np.sin(down) * np.cos(across))[None]
+    return waves
 
 
 _GRID: Final = 7  # cells of the smooth noise along one side

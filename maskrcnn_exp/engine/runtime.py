@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -59,6 +60,7 @@ def build_fabric(accelerator: str, devices: int, nodes: int, precision: Precisio
 
     Several devices get one spawned process each; under torchrun or Slurm the processes are already there.
     """
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # our own first lines say what it would
     several = devices * nodes > 1
     launched_outside = "TORCHELASTIC_RUN_ID" in os.environ or "SLURM_NTASKS" in os.environ
     strategy = ("ddp" if launched_outside or nodes > 1 else "ddp_spawn") if several else "auto"

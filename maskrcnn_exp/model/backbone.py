@@ -12,7 +12,7 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
-from torchvision.ops import FrozenBatchNorm2d
+from torchvision.ops import FrozenBatchNorm2d, StochasticDepth
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from maskrcnn_exp.errors import ConfigError
@@ -36,15 +36,25 @@ def norm_layer(name: str) -> Callable[..., nn.Module] | None:
 def build_stages(name: str, norm: str) -> nn.Sequential:
     """Return the feature layers of a torchvision classification network, in order, without its classifier.
 
-    ResNets keep torchvision's own child names (conv1 … layer4), so published detection weights fit.
+    ResNets keep torchvision's own child names (conv1 … layer4), so published detection weights fit. Stochastic depth
+    is off.
 
     Raises:
-        ConfigError: no such network, or one without feature maps.
+        ConfigError: no such network, one without feature maps, or one without batch norms to freeze.
     """
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
         raise ConfigError(f"model.backbone={name}: torchvision has no such network. It has: {', '.join(known)}.")
-    network: Any = _construct(name, norm)  # torchvision's families share no type
+    stages = _feature_layers(torchvision.models.get_model(name, weights=None), name)
+    if norm == "frozen_bn":
+        _freeze_batch_norms(stages, name)
+    for module in stages.modules():
+        if isinstance(module, StochasticDepth):
+            module.p = 0.0  # it draws from the global generator, so a resumed run would go another way
+    return stages
+
+
+def _feature_layers(network: Any, name: str) -> nn.Sequential:  # torchvision's families share no type
     if hasattr(network, "layer4"):
         names = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
         return nn.Sequential(OrderedDict((child, getattr(network, child)) for child in names))
@@ -59,16 +69,27 @@ def build_stages(name: str, norm: str) -> nn.Sequential:
     )
 
 
-def _construct(name: str, norm: str) -> Any:
-    """Build the network with the norm asked for; one whose blocks take no norm_layer keeps its own."""
-    if norm == "bn":  # every family's own default; a few have layer norms instead
-        return torchvision.models.get_model(name, weights=None)
-    try:
-        return torchvision.models.get_model(name, weights=None, norm_layer=norm_layer(norm))
-    except (TypeError, ValueError) as error:
+def _freeze_batch_norms(stages: nn.Sequential, name: str) -> None:
+    """Exchange batch norms for ones with fixed statistics.
+
+    torchvision's `norm_layer=FrozenBatchNorm2d` would lose the eps that MobileNetV3 was trained with, put batch norms
+    where ConvNeXt and Swin have layer norms, and is not known to DenseNet.
+    """
+    places = [
+        (parent, child_name, child)
+        for parent in stages.modules()
+        for child_name, child in parent.named_children()
+        if isinstance(child, nn.BatchNorm2d)
+    ]
+    if not places:
         raise ConfigError(
-            f"model.backbone_norm={norm}: {name} does not take another norm layer. Use model.backbone_norm=bn."
-        ) from error
+            f"model.backbone_norm=frozen_bn: {name} has no batch norm to freeze. "
+            "Use model.backbone_norm=bn, which keeps the network's own norm layers."
+        )
+    for parent, child_name, child in places:
+        frozen = FrozenBatchNorm2d(child.num_features, eps=child.eps)
+        frozen.load_state_dict(child.state_dict())
+        setattr(parent, child_name, frozen)
 
 
 def build_fpn(stages: nn.Sequential, name: str, fpn_channels: int, fpn_norm: str) -> BackboneWithFPN:

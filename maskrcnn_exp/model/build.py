@@ -18,7 +18,7 @@ from maskrcnn_exp.model.parts import Part, part_of
 from maskrcnn_exp.model.roi_align import MatrixRoiAlign
 from maskrcnn_exp.model.roi_heads import MaskRoiHeads
 from maskrcnn_exp.model.sampling import BalancedSampler, SeededTransform
-from maskrcnn_exp.model.weights import load_backbone_weights, load_network_weights
+from maskrcnn_exp.model.weights import load_backbone_weights, load_network_weights, match_published_eps
 from maskrcnn_exp.schema import BoxHeadConfig, MaskHeadConfig, ModelConfig
 
 __all__ = ["build_maskrcnn", "hold_norms"]
@@ -61,8 +61,9 @@ def build_maskrcnn(
     backbone = build_fpn(stages, model.backbone, model.fpn_channels, model.fpn_norm)
     freeze_stages(backbone, model.trainable_stages)
     network = _assemble(model, backbone, num_classes, detections_per_image)
-    if load_weights and model.weights != "none":
-        notes += load_network_weights(network, model)
+    if model.weights != "none":
+        match_published_eps(network, model)
+        notes += load_network_weights(network, model) if load_weights else []
     return network, notes
 
 

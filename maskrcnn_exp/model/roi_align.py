@@ -69,14 +69,13 @@ def roi_align_matrix(
     rows = axis_weights(regions[:, 1], regions[:, 3], output_size, sampling_ratio, height).to(feature.dtype)
     columns = axis_weights(regions[:, 0], regions[:, 2], output_size, sampling_ratio, width).to(feature.dtype)
     pooled = []
-    start = 0
-    for picture, picture_boxes in enumerate(boxes):
-        stop = start + len(picture_boxes)
-        cells = feature[picture].permute(1, 2, 0).reshape(height, width * channels)
-        lines = rows[start:stop].reshape(-1, height) @ cells  # [k * p, w * c]
-        lines = lines.view(stop - start, output_size, width, channels)
-        pooled.append(columns[start:stop, None] @ lines)  # [k, p, p, c]
-        start = stop
+    counts = [len(picture_boxes) for picture_boxes in boxes]
+    # unbind, not feature[i]: the gradient of an index is a zero-filled map of the whole batch, once per picture.
+    pictures = feature.permute(0, 2, 3, 1).unbind()  # n × [h, w, c]
+    for cells, y, x in zip(pictures, rows.split(counts), columns.split(counts), strict=True):
+        lines = y.reshape(-1, height) @ cells.reshape(height, width * channels)  # [k * p, w * c]
+        lines = lines.view(len(y), output_size, width, channels)
+        pooled.append(x[:, None] @ lines)  # [k, p, p, c]
     return torch.cat(pooled).permute(0, 3, 1, 2)
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.error import URLError
-from zipfile import BadZipFile
 
 import torch
 import torchvision
@@ -18,13 +16,23 @@ from torchvision.models.detection._utils import overwrite_eps
 from maskrcnn_exp.errors import CheckpointError, ConfigError
 from maskrcnn_exp.schema import ModelConfig
 
-__all__ = ["differences", "listing", "load_backbone_weights", "load_network_weights", "read_file"]
+__all__ = [
+    "differences",
+    "listing",
+    "load_backbone_weights",
+    "load_network_weights",
+    "match_published_eps",
+    "read_file",
+]
 
 _PREDICTORS = ("roi_heads.box_predictor.", "roi_heads.mask_predictor.mask_fcn_logits.")
 """Layers whose shape follows the number of classes: fine-tuning starts them anew."""
 
 _CLASSIFIERS = ("fc.", "classifier.", "head.", "norm.")
 """What torchvision's classification networks call the layers after the feature maps."""
+
+_OLD_DENSE_LAYER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
+"""`norm.1.` in the published DenseNet files is `norm1.` in the network."""
 
 _SHOWN = 8  # keys listed in an error before "and n more"
 
@@ -48,12 +56,21 @@ def load_backbone_weights(stages: nn.Sequential, backbone: str, weights: str) ->
         entry = _backbone_entry(backbone, weights)
         source, state = f"torchvision {entry}", _published(entry)
     state = {
-        key.removeprefix("features.").removeprefix("trunk_output."): value
+        _OLD_DENSE_LAYER.sub(r"\1\2", key.removeprefix("features.").removeprefix("trunk_output.")): value
         for key, value in state.items()
         if not key.startswith(_CLASSIFIERS)
     }
     _fit(stages, state, f"model.backbone_weights={weights}")
     return [f"backbone weights from {source}"]
+
+
+def match_published_eps(network: nn.Module, model: ModelConfig) -> None:
+    """Give the frozen batch norms the eps that the weights of `model.weights` were trained with.
+
+    No state dict holds it, so a network whose weights come from a checkpoint needs it too.
+    """
+    if not _is_file_name(model.weights) and _network_entry(model) is MaskRCNN_ResNet50_FPN_Weights.COCO_V1:
+        overwrite_eps(network, 0.0)  # trained before FrozenBatchNorm2d had an eps
 
 
 def load_network_weights(network: nn.Module, model: ModelConfig) -> list[str]:
@@ -70,8 +87,6 @@ def load_network_weights(network: nn.Module, model: ModelConfig) -> list[str]:
     else:
         entry = _network_entry(model)
         source, state = f"torchvision {entry}", _published(entry)
-        if entry is MaskRCNN_ResNet50_FPN_Weights.COCO_V1:
-            overwrite_eps(network, 0.0)  # these weights were trained before FrozenBatchNorm2d had an eps
     state = _renamed_v1_keys(state)
     own = network.state_dict()
     fresh = [key for key in state if key.startswith(_PREDICTORS) and key in own and own[key].shape != state[key].shape]
@@ -94,9 +109,9 @@ def read_file(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path}: no such file. Give a .pt or .pth file with a state dict.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, BadZipFile, ValueError) as error:
+    except Exception as error:  # bytes of another format fail anywhere in torch's readers: KeyError, struct.error, …
         raise CheckpointError(
-            f"{path}: not a torch file of plain tensors ({str(error).splitlines()[0]}). "
+            f"{path}: not a torch file of plain tensors ({_first_line(error)}). "
             "Files that would run code when loaded are refused; save a state dict with torch.save."
         ) from error
     if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
@@ -174,14 +189,19 @@ def _network_entry(model: ModelConfig) -> WeightsEnum:
 def _published(entry: WeightsEnum) -> dict[str, Tensor]:
     """Read the file from torch hub's cache, or download it there."""
     try:
-        return dict(entry.get_state_dict(progress=False, check_hash=True))
-    except (URLError, OSError, RuntimeError) as error:
+        state = entry.get_state_dict(progress=False, check_hash=True, map_location="cpu", weights_only=True)
+    except Exception as error:  # the network's errors, and all that `read_file` may meet
         name = entry.url.rsplit("/", 1)[-1]
         folder = Path(torch.hub.get_dir()) / "checkpoints"
         raise CheckpointError(
-            f"torchvision {entry}: {name} could not be read or downloaded ({error}). "
-            f"Without a network, put the file into {folder}."
+            f"torchvision {entry}: {name} could not be read or downloaded ({_first_line(error)}). "
+            f"Without a network, put the file into {folder}; a damaged file there must be deleted."
         ) from error
+    return dict(state)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
 
 
 def _renamed_v1_keys(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -28,12 +28,15 @@ class ClipLimits:
 
 def part_norms(parameters: dict[Part, list[Parameter]]) -> Tensor:
     """Return the L2 norm of each part's gradient: float32 [parts], in the order of PARTS; 0 where there is none."""
-    return torch.stack([_norm([p.grad for p in parameters[part] if p.grad is not None]) for part in PARTS])
+    gradients = {part: [p.grad for p in parameters[part] if p.grad is not None] for part in PARTS}
+    # A frozen part has no gradient to tell the device; norms of two devices do not stack.
+    device = next((some[0].device for some in gradients.values() if some), None)
+    return torch.stack([_norm(gradients[part], device) for part in PARTS])
 
 
-def _norm(gradients: list[Tensor]) -> Tensor:
+def _norm(gradients: list[Tensor], device: torch.device | None) -> Tensor:
     if not gradients:
-        return torch.zeros(())
+        return torch.zeros((), device=device)
     norm: Tensor = torch.nn.utils.get_total_norm(gradients)
     return norm.float()
 

@@ -1,0 +1,70 @@
+"""Where the pictures and annotations lie in the usual folder layouts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from maskrcnn_exp.errors import DataError
+
+__all__ = ["find_coco_layout", "find_mask_png_layout"]
+
+# Training pictures, training annotations, validation pictures, validation annotations.
+_COCO_LAYOUTS = (
+    ("images", "annotations/instances_train.json", "images", "annotations/instances_val.json"),
+    ("images/train", "annotations/instances_train.json", "images/val", "annotations/instances_val.json"),
+    ("train", "annotations/instances_train.json", "val", "annotations/instances_val.json"),
+    ("train2017", "annotations/instances_train2017.json", "val2017", "annotations/instances_val2017.json"),
+    (
+        "images/train2017",
+        "annotations/instances_train2017.json",
+        "images/val2017",
+        "annotations/instances_val2017.json",
+    ),
+    ("train2014", "annotations/instances_train2014.json", "val2014", "annotations/instances_val2014.json"),
+    ("train", "train/_annotations.coco.json", "valid", "valid/_annotations.coco.json"),  # Roboflow
+)
+_MASK_PNG_LAYOUTS = (("PNGImages", "PedMasks"), ("images", "masks"))
+
+
+def find_coco_layout(root: Path) -> tuple[Path, Path, Path | None, Path | None]:
+    """Return (training pictures, training annotations, validation pictures, validation annotations).
+
+    The last two are None where the folder has no validation annotations; its pictures must be there with them.
+
+    Raises:
+        DataError: `root` is not a folder, or holds none of the layouts; the message lists them.
+    """
+    _check_folder(root)
+    for train_images, train_file, val_images, val_file in _COCO_LAYOUTS:
+        if not ((root / train_images).is_dir() and (root / train_file).is_file()):
+            continue
+        if (root / val_images).is_dir() and (root / val_file).is_file():
+            return root / train_images, root / train_file, root / val_images, root / val_file
+        return root / train_images, root / train_file, None, None
+    looked_for = [f"{images}/ with {file}" for images, file, _, _ in _COCO_LAYOUTS]
+    raise _not_found(root, looked_for, "dataset.train.images=FOLDER dataset.train.annotations=FILE.json")
+
+
+def find_mask_png_layout(root: Path) -> tuple[Path, Path]:
+    """Return (pictures, masks). Raises DataError as `find_coco_layout` does."""
+    _check_folder(root)
+    for images, masks in _MASK_PNG_LAYOUTS:
+        if (root / images).is_dir() and (root / masks).is_dir():
+            return root / images, root / masks
+    looked_for = [f"{images}/ with {masks}/" for images, masks in _MASK_PNG_LAYOUTS]
+    raise _not_found(root, looked_for, "dataset.train.images=FOLDER dataset.train.annotations=FOLDER")
+
+
+def _check_folder(root: Path) -> None:
+    if not root.is_dir():
+        found = "a file" if root.is_file() else "nothing"
+        raise DataError(f"dataset.root={root} must be a folder, but there is {found}. Check the path.")
+
+
+def _not_found(root: Path, looked_for: list[str], instead: str) -> DataError:
+    there = ", ".join(sorted(entry.name for entry in root.iterdir())[:10]) or "nothing"
+    layouts = "\n".join(f"  {layout}" for layout in looked_for)
+    return DataError(
+        f"{root}: no usual layout found. Looked for\n{layouts}\nbut the folder holds: {there}. "
+        f"Name the parts instead: {instead}."
+    )

@@ -1,0 +1,155 @@
+"""The commands as a shell sees them: help texts, exit codes, one message on stderr."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.recipes.conftest import SMALL
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def run(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "maskrcnn_exp", *words],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+HELP = """Usage: maskrcnn-exp [OPTIONS] COMMAND [ARGS]...
+
+  Train Mask R-CNN with all five losses in sight.
+
+    python -m maskrcnn_exp train                      a small network on drawn shapes, minutes on a CPU
+    python -m maskrcnn_exp train lr.mask_mult=10      the mask head learns ten times faster
+    python -m maskrcnn_exp train dataset=coco dataset.root=FOLDER model=mobilenet_v2_fpn
+    python -m maskrcnn_exp evaluate checkpoint=runs/maskrcnn/RUN/checkpoints/best.pt
+    tensorboard --logdir runs/maskrcnn
+
+  Exit codes: 0 done, 2 usage or configuration, 3 data, 4 training diverged, 5 checkpoint, 130
+  interrupted with the state saved.
+
+Options:
+  --version   Show the version and exit.
+  -h, --help  Show this message and exit.
+
+Commands:
+  evaluate  Evaluate a checkpoint: `evaluate checkpoint=PATH [overrides]`.
+  train     Train; takes Hydra overrides: `train --help` lists them.
+"""
+
+
+def test_help_is_frozen_and_quick(tmp_path: Path) -> None:
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        result = run("--help", cwd=tmp_path)
+        seconds.append(time.perf_counter() - started)
+    assert result.returncode == 0
+    assert result.stdout == HELP
+    assert min(seconds) < 0.5  # the least of three: other work on the machine must not fail it
+
+
+def test_train_help_lists_groups_keys_and_examples(tmp_path: Path) -> None:
+    result = run("train", "--help", cwd=tmp_path)
+    assert result.returncode == 0
+    for words in ("dataset: coco, mask_png, shapes", "lr: differential, uniform", "mask_mult: 1.0", "lr.mask_mult=10"):
+        assert words in result.stdout
+
+
+def test_evaluate_help(tmp_path: Path) -> None:
+    assert "checkpoint=PATH" in run("evaluate", "--help", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["train", "lr.mask_mutl=1"], 2, "Config error: unknown key lr.mask_mutl. Did you mean lr.mask_mult?"),
+        (["train", "lr.mask_mult=-1", "clip.norm=0"], 2, "Config error: 2 problems in the configuration:"),
+        (["train", "lr.mask_mult"], 2, "Config error:"),
+        (["trian"], 2, "Error: No such command 'trian'."),
+        (["evaluate", "lr.base=1"], 2, "Config error: evaluate needs checkpoint=PATH"),
+        (["evaluate", "checkpoint=absent.pt"], 5, "Checkpoint error: absent.pt: no such checkpoint."),
+        (["train", "resume=absent.pt"], 5, "Checkpoint error: resume=absent.pt: no such checkpoint."),
+        (["train", "replay=absent"], 5, "Checkpoint error: absent: no black box"),
+    ],
+)
+def test_a_users_mistake_is_one_message_and_its_exit_code(
+    words: list[str], code: int, message: str, tmp_path: Path
+) -> None:
+    result = run(*words, cwd=tmp_path)
+    assert result.returncode == code, result.stderr
+    assert message in result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_config_mistakes_are_answered_before_torch_is_imported(tmp_path: Path) -> None:
+    """In less than importing torch takes, and without a run folder's checkpoints."""
+    seconds = []
+    for _ in range(2):
+        started = time.perf_counter()
+        result = run("train", "trainer.epochs=0", cwd=tmp_path)
+        seconds.append(time.perf_counter() - started)
+    assert "trainer.epochs=0 must be ≥ 1." in result.stderr
+    assert min(seconds) < 2
+
+
+def test_data_mistake_exits_3(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "boxes.json").write_text("{}")
+    words = ["dataset=coco", "dataset.train.images=pictures", "dataset.train.annotations=boxes.json"]
+    result = run("train", *words, cwd=tmp_path)
+    assert result.returncode == 3, result.stderr
+    assert "boxes.json" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_cfg_job_prints_the_configuration(tmp_path: Path) -> None:
+    result = run("train", "--cfg", "job", "lr.mask_mult=7", cwd=tmp_path)
+    assert result.returncode == 0
+    assert "mask_mult: 7.0" in result.stdout
+
+
+def test_train_evaluate_and_multirun_from_another_folder(tmp_path: Path) -> None:
+    """The three commands of the first page, from a folder that is not the repository."""
+    short = [*SMALL, "trainer.epochs=1"]
+    trained = run("train", *short, "run_dir=out", cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    assert (tmp_path / "out/.hydra/overrides.yaml").is_file()
+    best = tmp_path / "out/checkpoints/best.pt"
+    evaluated = run("evaluate", f"checkpoint={best}", "output=numbers.json", cwd=tmp_path)
+    assert evaluated.returncode == 0, evaluated.stderr
+    shown = next(line for line in trained.stdout.splitlines() if "Validation Loss" in line)
+    assert shown in evaluated.stdout  # the same number, computed again
+    assert (tmp_path / "numbers.json").is_file()
+    refused = run("evaluate", f"checkpoint={best}", "model.fpn_channels=8", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "the network is the checkpoint's" in refused.stderr
+
+
+@pytest.mark.slow
+def test_multirun_gives_each_trial_its_folder(tmp_path: Path) -> None:
+    swept = run("train", "--multirun", *SMALL, "trainer.epochs=1", "lr.mask_mult=1,5", cwd=tmp_path)
+    assert swept.returncode == 0, swept.stderr
+    trials = sorted(path.parent.parent.name for path in tmp_path.glob("multirun/*/*/checkpoints/last.pt"))
+    assert trials == ["0", "1"]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_plain_torch_file_is_not_taken_for_a_checkpoint(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "plain.pt")
+    result = run("evaluate", "checkpoint=plain.pt", cwd=tmp_path)
+    assert result.returncode == 5
+    assert "model.weights=plain.pt" in result.stderr

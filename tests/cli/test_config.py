@@ -1,0 +1,182 @@
+"""The configuration: every choice composes, every typo and every nonsense is one clear answer."""
+
+from __future__ import annotations
+
+import dataclasses
+from itertools import product
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from maskrcnn_exp import schema
+from maskrcnn_exp.compose import compose, conf_dir, explain, to_train_config
+from maskrcnn_exp.config_check import check_config, check_or_raise
+from maskrcnn_exp.errors import ConfigError
+
+CONF = conf_dir()
+GROUPS = sorted({str(path.parent.relative_to(CONF)) for path in CONF.rglob("*.yaml")} - {".", "hydra/help"})
+CHOICES = [
+    (group, path.stem)
+    for group in GROUPS
+    for path in sorted((CONF / group).glob("*.yaml"))
+    if group not in ("experiment", "search")
+]
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+SEARCHES = sorted(path.stem for path in (CONF / "search").glob("*.yaml"))
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_every_choice_composes_and_makes_sense(group: str, choice: str, tmp_path: Path) -> None:
+    words = [f"{group}={choice}"]
+    if group == "dataset" and choice != "shapes":
+        words.append(f"dataset.root={tmp_path}")
+    assert check_config(to_train_config(compose(words))) == []
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_composes_and_makes_sense(name: str, tmp_path: Path) -> None:
+    words = [f"experiment={name}"]
+    text = (CONF / "experiment" / f"{name}.yaml").read_text()
+    if "root: ???" in text:
+        words.append(f"dataset.root={tmp_path}")
+    assert "# Question:" in text
+    assert check_config(to_train_config(compose(words))) == []
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_every_search_composes(name: str) -> None:
+    compose([f"search={name}"])
+
+
+@pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))
+def test_config_files_explain_themselves(path: Path) -> None:
+    """Each begins by saying what it is for, and none is named as a word that YAML reads as a boolean."""
+    lines = path.read_text().splitlines()
+    if path.parts[-2] != "help":
+        comments = [line for line in lines[:6] if line.startswith("#") and "@package" not in line]
+        assert comments or path.parts[-3] == "model"
+    assert path.stem not in ("on", "off", "yes", "no", "true", "false")
+
+
+def test_configured_defaults_are_those_of_the_default_choices() -> None:
+    """A default written in YAML and in the schema must not drift apart."""
+    config = to_train_config(compose([]))
+    assert config.dataset == schema.ShapesConfig()
+    assert config.optimizer == schema.AdamWConfig()
+    assert config.lr == schema.LrConfig()
+    assert config.clip == schema.GlobalClipConfig()
+    assert dataclasses.replace(config.trainer, ema_decay=0.0) == schema.TrainerConfig()
+
+
+KEYS_USERS_TYPE = """
+lr.base lr.backbone_mult lr.fpn_mult lr.rpn_mult lr.box_mult lr.mask_mult clip.norm
+trainer.epochs trainer.batch_size trainer.precision trainer.devices trainer.num_workers
+model.backbone_weights model.weights seed run_dir resume
+""".split()
+
+
+@pytest.mark.parametrize("key", KEYS_USERS_TYPE)
+def test_keys_that_users_type_exist(key: str) -> None:
+    """Frozen: these names are a promise."""
+    assert OmegaConf.select(compose([]), key, throw_on_missing=False, default="absent") != "absent"
+
+
+@pytest.mark.parametrize("part", ["backbone", "fpn", "rpn", "box", "mask"])
+def test_per_part_clip_has_a_key_for_each_part(part: str) -> None:
+    config = to_train_config(compose(["clip=per_part", f"clip.{part}=inf"]))
+    assert getattr(config.clip, part) == float("inf")
+
+
+@pytest.mark.parametrize(("split", "what"), list(product(["train", "val"], ["images", "annotations"])))
+def test_dataset_paths_have_their_frozen_keys(split: str, what: str) -> None:
+    config = compose(["dataset=coco", f"dataset.{split}.{what}=here"])
+    assert OmegaConf.select(config, f"dataset.{split}.{what}") == "here"
+
+
+FROZEN_GROUPS = {
+    "dataset": {"shapes", "coco", "mask_png"},
+    "model": {"tiny", "resnet50_fpn", "resnet50_fpn_v2", "mobilenet_v2_fpn"},
+    "model/mask_loss": {"bce", "bce_dice"},
+    "lr": {"uniform", "differential"},
+    "optimizer": {"sgd", "adamw"},
+    "schedule": {"cosine", "multistep", "constant"},
+    "clip": {"none", "global", "per_part"},
+    "trainer": {"cpu", "gpu", "ddp"},
+    "search": {"none"},
+}
+
+
+@pytest.mark.parametrize("group", FROZEN_GROUPS)
+def test_frozen_choices_are_there(group: str) -> None:
+    assert FROZEN_GROUPS[group] <= {path.stem for path in (CONF / group).glob("*.yaml")}
+
+
+ERRORS = {
+    "lr.mask_mutl=10": "unknown key lr.mask_mutl. Did you mean lr.mask_mult?",
+    "lr.mask_mult=ten": "lr.mask_mult: Value 'ten' of type 'str' could not be converted to Float.",
+    "trainer.epochs=1.5": "trainer.epochs: Value '1.5' of type 'float' could not be converted to Integer.",
+    "model=tinny": "model=tinny: no such choice. Did you mean tiny?",
+    "modle=tiny": "unknown config group or key modle. Did you mean model?",
+    "model/mask_los=bce": "unknown config group or key model/mask_los. Did you mean model/mask_loss?",
+    "clip.mask=1": "unknown key clip.mask.",
+}
+
+
+@pytest.mark.parametrize("word", ERRORS)
+def test_a_mistyped_word_is_named_with_the_nearest_right_one(word: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        to_train_config(compose([word]))
+    assert str(caught.value).startswith(ERRORS[word])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_folder_is_asked_for_by_its_key() -> None:
+    (problem,) = check_config(to_train_config(compose(["experiment=nuclei"])))
+    assert problem.startswith("the dataset has no place: give dataset.root=FOLDER")
+
+
+NONSENSE = {
+    "lr.mask_mult=-1": "lr.mask_mult=-1 must be ≥ 0.",
+    "lr.base=nan": "lr.base=nan must be > 0.",
+    "clip.norm=0": "clip.norm=0 must be > 0. Use clip=none to switch clipping off.",
+    "trainer.batch_size=0": "trainer.batch_size=0 must be ≥ 1.",
+    "trainer.precision=fp16": "trainer.precision=fp16 must be one of auto, 32-true, bf16-mixed.",
+    "trainer.monitor=segm_AP": "trainer.monitor=segm_AP must be a tag of the record, such as mAP/segm_AP or loss/val.",
+    "model.mask_head.resolution=27": "model.mask_head.resolution=27 must be even and ≥ 2.",
+    "model.min_size=[999]": "model.min_size=[999] must be sides between 32 and model.max_size=256.",
+    "augment.horizontal_flip=2": "augment.horizontal_flip=2 must be between 0 and 1.",
+    "dataset.min_objects=9": "dataset.min_objects=9 must be between 0 and dataset.max_objects.",
+    "model.backbone_norm=gn": "model.backbone_norm=gn must be one of bn, frozen_bn.",
+}
+
+
+@pytest.mark.parametrize("word", NONSENSE)
+def test_a_value_out_of_range_is_refused_with_key_value_and_range(word: str) -> None:
+    assert check_config(to_train_config(compose([word]))) == [NONSENSE[word]]
+
+
+def test_all_problems_come_in_one_error() -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_or_raise(to_train_config(compose(list(NONSENSE))))
+    text = str(caught.value)
+    assert text.startswith(f"{len(NONSENSE)} problems in the configuration:")
+    assert all(problem in text for problem in NONSENSE.values())
+
+
+def test_contradictions_between_keys_are_found() -> None:
+    def problems(*words: str) -> list[str]:
+        return check_config(to_train_config(compose(list(words))))
+
+    assert "needs" not in problems()
+    assert problems("trainer.devices=16", "trainer.batch_size=8") == [
+        "trainer.batch_size=8 must be ≥ the number of processes, 16."
+    ]
+    parts = ["backbone", "fpn", "rpn", "box", "mask"]
+    assert problems(*(f"lr.{part}_mult=0" for part in parts)) == ["every lr multiplier is 0: nothing would learn."]
+    assert "the dataset has no place" in problems("dataset=coco")[0]
+    assert "nothing is there" in problems("dataset=coco", "dataset.root=/no/such/folder")[0]
+
+
+def test_explain_keeps_an_unknown_error_as_it_is() -> None:
+    assert str(explain(ValueError("something else"))) == "something else"

@@ -1,0 +1,93 @@
+"""Checkpoints: whole or not at all, data only, refused when they do not fit."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from maskrcnn_exp.engine.checkpoint import FORMAT_VERSION, Checkpoint, CheckpointFolder, read_checkpoint
+from maskrcnn_exp.errors import CheckpointError
+
+
+def checkpoint(value: float) -> Checkpoint:
+    return Checkpoint(
+        model={"weight": torch.tensor([value])},
+        optimizer={},
+        ema=None,
+        groups=[],
+        progress={"step": 1, "epoch": 2},
+        meter={"sums": {}, "last_lr": {}},
+        record_offset=0,
+        categories=[[1, "cat"]],
+        detections_per_image=100,
+        config="",
+        overrides=[],
+    )
+
+
+def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path)
+    folder.save(checkpoint(3.0))
+    back = read_checkpoint(folder.last)
+    assert back.model["weight"].item() == 3.0
+    assert back.categories == [[1, "cat"]]
+    assert back.epochs_done == 1
+
+
+def test_best_and_epoch_names_keep_their_bytes_when_last_moves_on(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path, keep=2)
+    for epoch in (1, 2, 3):
+        folder.save(checkpoint(epoch), best=epoch == 2, epoch=epoch)
+    assert read_checkpoint(folder.last).model["weight"].item() == 3
+    assert read_checkpoint(folder.best).model["weight"].item() == 2
+    assert sorted(path.name for path in tmp_path.glob("epoch_*")) == ["epoch_0002.pt", "epoch_0003.pt"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+
+
+def test_a_failed_save_leaves_the_last_good_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = CheckpointFolder(tmp_path)
+    folder.save(checkpoint(1.0))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        folder.save(checkpoint(2.0))
+    monkeypatch.undo()
+    assert read_checkpoint(folder.last).model["weight"].item() == 1.0
+    assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
+def test_a_truncated_file_is_named_not_crashed_on(tmp_path: Path, share: float) -> None:
+    folder = CheckpointFolder(tmp_path)
+    folder.save(checkpoint(1.0))
+    data = folder.last.read_bytes()
+    folder.last.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(CheckpointError, match=r"last\.pt: damaged"):
+        read_checkpoint(folder.last)
+
+
+class _Payload:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        import os
+
+        return (os.system, ("touch payload-ran",))
+
+
+def test_a_payload_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"format_version": FORMAT_VERSION, "model": _Payload()}, "evil.pt", pickle_module=pickle)
+    with pytest.raises(CheckpointError, match="damaged, or not a checkpoint"):
+        read_checkpoint(Path("evil.pt"))
+    assert not Path("payload-ran").exists()
+
+
+def test_another_format_version_says_both_numbers(tmp_path: Path) -> None:
+    torch.save({"format_version": 99}, tmp_path / "new.pt")
+    with pytest.raises(CheckpointError, match=rf"format 99, this version of maskrcnn-exp reads format {FORMAT_VERSION}"):
+        read_checkpoint(tmp_path / "new.pt")

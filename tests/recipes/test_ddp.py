@@ -1,0 +1,55 @@
+"""Two processes on the CPU learn what one process learns from the same global batch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from maskrcnn_exp.record.history import History
+from tests.recipes.conftest import SMALL
+
+REPOSITORY = Path(__file__).parents[2]
+SAME = (
+    *SMALL,
+    "model.backbone_norm=frozen_bn",  # batch norms would see half the batch on each process
+    "trainer.precision=32-true",
+    "dataset.val_size=7",  # odd: one process has a picture more, and none may count twice
+    "dataset.min_objects=0",
+)
+
+
+def train(folder: Path, *overrides: str) -> str:
+    result = subprocess.run(
+        [sys.executable, "-m", "maskrcnn_exp", "train", *SAME, *overrides, f"run_dir={folder}"],
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one_with_the_same_global_batch(tmp_path: Path) -> None:
+    text = train(tmp_path / "two", "trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu")
+    train(tmp_path / "one")
+    assert text.count("Epoch 2/2") == 1  # one process prints
+    one, two = (History.read(tmp_path / name) for name in ("one", "two"))
+    assert len(list((tmp_path / "two").glob("events*"))) == 1
+    for tag in one.tags:
+        if tag.startswith(("time/", "memory/")):
+            continue
+        assert list(two.series(tag).steps) == list(one.series(tag).steps), tag
+        if tag.startswith("step/"):  # rounding grows from step to step through a network that learns
+            tolerance = 1e-4 if "grad_norm" not in tag else 1e-3
+            np.testing.assert_allclose(two.series(tag).values[:6], one.series(tag).values[:6], rtol=tolerance, err_msg=tag)
+        elif tag.startswith("loss/"):
+            np.testing.assert_allclose(two.series(tag).values, one.series(tag).values, rtol=5e-3, err_msg=tag)

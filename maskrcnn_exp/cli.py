@@ -142,7 +142,7 @@ def _guarded(command: Callable[[], object]) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         return Interrupted.exit_code
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]  # the reader left; closing must not try to write again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; closing must not fail
         return 1
     except (HydraException, OmegaConfBaseException) as error:
         from maskrcnn_exp.compose import explain

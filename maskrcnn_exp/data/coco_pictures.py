@@ -18,7 +18,7 @@ from maskrcnn_exp.errors import DataError
 
 __all__ = ["Pictures", "read_pictures"]
 
-_HEADERS_UP_TO: Final = 20_000  # pictures; opening that many takes seconds, more is left to `check-data`
+_HEADERS_UP_TO: Final = 20_000  # pictures; opening that many takes seconds
 _MOST_PIXELS: Final = 178_956_970  # where PIL refuses a picture as a decompression bomb
 
 

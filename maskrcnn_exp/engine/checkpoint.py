@@ -120,7 +120,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file fails in torch, zipfile, pickle or the decoder of any entry
         raise CheckpointError(
-            f"{path}: damaged, or not a checkpoint ({type(error).__name__}: {str(error).splitlines()[0][:200]}). "
+            f"{path}: damaged, or not a checkpoint ({type(error).__name__}: {str(error)[:200]}). "
             "Use another checkpoint of the run."
         ) from error
     version = content.get("format_version") if isinstance(content, Mapping) else None

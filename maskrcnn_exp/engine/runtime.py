@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ __all__ = [
     "StopFlag",
     "build_fabric",
     "choose_precision",
+    "launch",
     "pass_signals_on",
     "set_determinism",
     "stop_on_signals",
@@ -71,6 +73,26 @@ def build_fabric(accelerator: str, devices: int, nodes: int, precision: Precisio
         strategy=strategy,
         precision=precision,
     )
+
+
+def launch(fabric: Fabric, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call `function(fabric, *arguments)` on every process and return what the first one returned.
+
+    Arguments and result cross process borders untouched: Fabric would walk into them, and refuses frozen dataclasses.
+    """
+    result: _Sealed = fabric.launch(partial(_call, function, arguments))
+    return result.content
+
+
+class _Sealed:
+    """A result that Fabric does not look into."""
+
+    def __init__(self, content: Any) -> None:
+        self.content = content
+
+
+def _call(function: Callable[..., Any], arguments: tuple[Any, ...], fabric: Fabric) -> _Sealed:
+    return _Sealed(function(fabric, *arguments))
 
 
 def set_determinism(deterministic: bool) -> None:

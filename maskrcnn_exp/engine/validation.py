@@ -16,7 +16,7 @@ from torchvision.models.detection import MaskRCNN
 from maskrcnn_exp.data.target import GroundTruth, Sample
 from maskrcnn_exp.engine.coco_ap import STANDARD_MAX_DETS, CocoResult, Detections, encode_detections, evaluate_coco
 from maskrcnn_exp.errors import Interrupted
-from maskrcnn_exp.model.forward import losses_and_detections
+from maskrcnn_exp.model.forward import Losses, losses_and_detections
 from maskrcnn_exp.model.parts import LOSSES, LossName
 from maskrcnn_exp.record import tags
 
@@ -103,27 +103,27 @@ def _one_pass(
     progress: Callable[[], None],
 ) -> tuple[list[_PictureLosses], list[Detections]]:
     losses, detections = [], []
-    for sample in samples:
-        with fabric.autocast():
+    # One context around all pictures: on leaving it, mixed precision forgets the weights that it converted.
+    with fabric.autocast():
+        for sample in samples:
             picture, found = losses_and_detections(network, sample, fabric.device)
-        values: list[float] = torch.stack([picture.values[name].double() for name in LOSSES]).tolist()
-        counts = tuple(picture.counts[name] for name in LOSSES)
-        losses.append(_PictureLosses(tuple(v * c for v, c in zip(values, counts, strict=True)), counts))
-        detections.append(
-            encode_detections(
-                sample.index,
-                found.boxes,
-                found.labels,
-                found.scores,
-                found.masks,
-                sample.image.shape[-2],
-                sample.image.shape[-1],
+            losses.append(_picture_losses(picture))
+            height, width = sample.image.shape[-2:]
+            detections.append(
+                encode_detections(
+                    sample.index, found.boxes, found.labels, found.scores, found.masks, height=height, width=width
+                )
             )
-        )
-        progress()
-        if stop():
-            raise Interrupted
+            progress()
+            if stop():
+                raise Interrupted
     return losses, detections
+
+
+def _picture_losses(losses: Losses) -> _PictureLosses:
+    values: list[float] = torch.stack([losses.values[name].double() for name in LOSSES]).tolist()
+    counts = tuple(losses.counts[name] for name in LOSSES)
+    return _PictureLosses(tuple(v * c for v, c in zip(values, counts, strict=True)), counts)
 
 
 def _join(pictures: list[_PictureLosses]) -> dict[LossName, float]:

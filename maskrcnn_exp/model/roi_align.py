@@ -72,7 +72,8 @@ def roi_align_matrix(
     counts = [len(picture_boxes) for picture_boxes in boxes]
     # unbind, not feature[i]: the gradient of an index is a zero-filled map of the whole batch, once per picture.
     pictures = feature.permute(0, 2, 3, 1).unbind()  # n × [h, w, c]
-    for cells, y, x in zip(pictures, rows.split(counts), columns.split(counts), strict=True):
+    regions_of = zip(pictures, torch.split(rows, counts), torch.split(columns, counts), strict=True)
+    for cells, y, x in regions_of:
         lines = y.reshape(-1, height) @ cells.reshape(height, width * channels)  # [k * p, w * c]
         lines = lines.view(len(y), output_size, width, channels)
         pooled.append(x[:, None] @ lines)  # [k, p, p, c]

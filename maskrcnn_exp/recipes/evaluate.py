@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 
 from maskrcnn_exp.config_check import check_or_raise
 from maskrcnn_exp.engine.checkpoint import Checkpoint, load_evaluated, read_checkpoint
-from maskrcnn_exp.engine.runtime import stop_on_signals
+from maskrcnn_exp.engine.runtime import launch, stop_on_signals
 from maskrcnn_exp.engine.validation import ValidationResult, validate
 from maskrcnn_exp.errors import ConfigError
 from maskrcnn_exp.model.build import build_maskrcnn
@@ -53,7 +53,7 @@ def evaluate(config: TrainConfig, checkpoint: Checkpoint, source: Path, console:
     fabric, device_line = fabric_for(config.trainer)
     console.print(device_line)
     light = replace(checkpoint, optimizer={})  # each process gets a copy
-    result: ValidationResult = fabric.launch(_evaluate_process, config, light, source)  # type: ignore[arg-type]
+    result: ValidationResult = launch(fabric, _evaluate_process, config, light, source)
     return result
 
 

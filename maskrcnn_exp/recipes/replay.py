@@ -14,6 +14,7 @@ from maskrcnn_exp.data.target import Sample
 from maskrcnn_exp.engine.black_box import first_cause, read_report
 from maskrcnn_exp.engine.checkpoint import Checkpoint, read_checkpoint, restore
 from maskrcnn_exp.engine.loop import NonFiniteStep, StepRecord, run_step
+from maskrcnn_exp.engine.runtime import launch
 from maskrcnn_exp.engine.state import TrainState
 from maskrcnn_exp.errors import DivergedError
 from maskrcnn_exp.model.build import hold_norms
@@ -41,7 +42,7 @@ def run_words(words: Sequence[str]) -> None:
     fabric, device_line = fabric_for(config.trainer)
     console = Console()
     console.print(f"replay: {folder}, step {report['step']}\nthen: {report['cause']}\n{device_line}")
-    finite: bool = fabric.launch(_replay, config, checkpoint, state_path, report)  # type: ignore[arg-type]
+    finite: bool = launch(fabric, _replay, config, checkpoint, state_path, report)
     if not finite:
         raise DivergedError(f"step {report['step']} is not finite again. Change a setting, or mend the pictures.")
     console.print("the step is finite now")

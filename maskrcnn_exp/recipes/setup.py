@@ -129,7 +129,7 @@ def build_state(
     if config.trainer.channels_last:
         network = network.to(memory_format=torch.channels_last)
     if config.trainer.sync_batchnorm and fabric.world_size > 1 and fabric.device.type == "cuda":
-        network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     policy = build_policy(config.lr, config.optimizer.default_lr)
     groups = build_groups(network, policy, config.optimizer.weight_decay)
     optimizer = build_optimizer(config.optimizer, groups)

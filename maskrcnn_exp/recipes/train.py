@@ -14,7 +14,7 @@ from maskrcnn_exp.engine.checkpoint import CheckpointFolder
 from maskrcnn_exp.engine.loop import NonFiniteStep, train_epoch
 from maskrcnn_exp.engine.memory import peak_gib
 from maskrcnn_exp.engine.meter import EpochMeter, step_values
-from maskrcnn_exp.engine.runtime import StopFlag, pass_signals_on, stop_on_signals
+from maskrcnn_exp.engine.runtime import StopFlag, launch, pass_signals_on, stop_on_signals
 from maskrcnn_exp.engine.saver import RunIdentity, Saver
 from maskrcnn_exp.engine.state import Progress, is_better
 from maskrcnn_exp.engine.validation import ValidationResult, validate
@@ -64,7 +64,7 @@ def run(config: TrainConfig, settings: RunSettings) -> float | None:
     """
     fabric, device_line = fabric_for(config.trainer)
     with pass_signals_on(several=config.trainer.devices > 1):
-        outcome: _Outcome = fabric.launch(_run_process, config, settings, device_line)  # type: ignore[arg-type]  # its types forget the arguments
+        outcome: _Outcome = launch(fabric, _run_process, config, settings, device_line)
     if outcome.error is not None:
         raise outcome.error
     return outcome.objective

@@ -69,11 +69,11 @@ def test_configured_defaults_are_those_of_the_default_choices() -> None:
     assert dataclasses.replace(config.trainer, ema_decay=0.0) == schema.TrainerConfig()
 
 
-KEYS_USERS_TYPE = """
-lr.base lr.backbone_mult lr.fpn_mult lr.rpn_mult lr.box_mult lr.mask_mult clip.norm
-trainer.epochs trainer.batch_size trainer.precision trainer.devices trainer.num_workers
-model.backbone_weights model.weights seed run_dir resume
-""".split()
+KEYS_USERS_TYPE = [
+    *(f"lr.{name}" for name in ("base", "backbone_mult", "fpn_mult", "rpn_mult", "box_mult", "mask_mult")),
+    *(f"trainer.{name}" for name in ("epochs", "batch_size", "precision", "devices", "num_workers")),
+    *("clip.norm", "model.backbone_weights", "model.weights", "seed", "run_dir", "resume"),
+]
 
 
 @pytest.mark.parametrize("key", KEYS_USERS_TYPE)

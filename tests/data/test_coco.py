@@ -133,6 +133,12 @@ def test_labels_follow_the_sorted_category_ids_and_pictures_their_ids(tmp_path: 
     assert dataset.load(1).target["labels"].tolist() == [2]
 
 
+def test_annotations_of_a_picture_keep_the_order_of_the_file(tmp_path: Path) -> None:
+    numbers = random.Random(0).sample(range(600), 600)
+    dataset = opened(tmp_path, [image(0), image(1)], [annotation(number, number % 2) for number in numbers])
+    assert dataset.annotation_ids(1) == [number for number in numbers if number % 2]
+
+
 def test_missing_annotations_make_negatives(tmp_path: Path) -> None:
     nothing: list[Any] = []
     for listed in (None, nothing):

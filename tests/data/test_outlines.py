@@ -48,6 +48,13 @@ def test_what_is_surely_drawn_has_a_pixel(parts: list[list[float]], height: int,
         assert coco_mask.area(rle) > 0 or not certain
 
 
+def test_an_outline_that_runs_around_twice_is_in_doubt() -> None:
+    """Inside and outside alternate, so nothing is left of it; its middle column is crossed four times."""
+    twice = to_grid(np.array([5.0, 5, 15, 5, 15, 15, 5, 15] * 2))
+    assert coco_mask.area(draw_parts([twice], 30, 30)[0]) == 0
+    assert not surely_drawn(twice, np.array([0, len(twice)]), np.array([30]), np.array([30])).any()
+
+
 def test_plain_shapes_are_surely_drawn_and_degenerate_ones_are_not() -> None:
     shapes = [[5, 5, 15, 5, 15, 15, 5, 15], [5, 5, 15, 5, 10, 5], [50, 5, 60, 5, 60, 20], [5, 5, 15, 5, 15, 6, 5, 6]]
     grids = [to_grid(np.array(shape, dtype=float)) for shape in shapes]

@@ -89,5 +89,5 @@ def test_a_payload_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_another_format_version_says_both_numbers(tmp_path: Path) -> None:
     torch.save({"format_version": 99}, tmp_path / "new.pt")
-    with pytest.raises(CheckpointError, match=rf"format 99, this version of maskrcnn-exp reads format {FORMAT_VERSION}"):
+    with pytest.raises(CheckpointError, match=rf"format 99, .* reads format {FORMAT_VERSION}"):
         read_checkpoint(tmp_path / "new.pt")

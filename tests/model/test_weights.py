@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import pickle
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor, nn
 from torchvision.models import (
     DenseNet121_Weights,
@@ -35,8 +30,9 @@ from maskrcnn_exp.compose import compose, to_train_config
 from maskrcnn_exp.errors import CheckpointError, ConfigError
 from maskrcnn_exp.model.backbone import build_stages
 from maskrcnn_exp.model.build import build_maskrcnn
-from maskrcnn_exp.model.weights import differences, listing, load_backbone_weights, load_network_weights, read_file
+from maskrcnn_exp.model.weights import load_backbone_weights, load_network_weights, read_file
 from maskrcnn_exp.schema import ModelConfig
+from tests.model.test_weights_files import Payload
 from tests.model.tiny import CLASSES, tiny_config, tiny_network
 
 MOBILENET_FILE = Path(__file__).resolve().parents[2].parent / "shared/data/weights/mobilenet_v2_features.pth"
@@ -218,12 +214,6 @@ def test_real_file_loads_into_mobilenet(norm: str) -> None:
     assert notes == [f"backbone weights from {MOBILENET_FILE}"]
 
 
-def test_model_entry_of_a_checkpoint_is_read(tmp_path: Path) -> None:
-    file = tmp_path / "last.pt"
-    torch.save({"model": {"a": torch.ones(2)}, "progress": {"step": 3}}, file)
-    assert read_file(file)["a"].tolist() == [1.0, 1.0]
-
-
 def test_mismatch_lists_keys_and_shapes_and_changes_nothing(tmp_path: Path) -> None:
     stages = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
     before = {key: value.clone() for key, value in stages.state_dict().items()}
@@ -247,60 +237,9 @@ def test_only_predictors_may_differ_in_shape(tmp_path: Path) -> None:
         build_maskrcnn(tiny_config(weights=str(tmp_path / "w.pth")), CLASSES + 1, 5)
 
 
-def test_counters_are_no_difference_and_a_long_list_is_cut() -> None:
-    assert differences({"bn.num_batches_tracked": torch.tensor(0)}, {}) == []
-    assert differences({}, {"bn.num_batches_tracked": torch.tensor(0)}) == []
-    lines = differences({f"k{number}": torch.zeros(1) for number in range(10)}, {})
-    assert listing(lines).count("missing: k") == 8
-    assert listing(lines).endswith("… and 2 more")
-
-
-class _Payload:
-    """Makes a folder when it is unpickled."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return os.mkdir, (str(self.folder),)
-
-
-@pytest.mark.parametrize("zipped", [True, False])
-def test_file_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path, zipped: bool) -> None:
-    file, trace = tmp_path / "evil.pt", tmp_path / "trace"
-    if zipped:
-        torch.save({"model": _Payload(trace)}, file)
-    else:
-        file.write_bytes(pickle.dumps(_Payload(trace)))
-    with pytest.raises(CheckpointError, match=r"evil\.pt.*Files that would run code when loaded are refused"):
-        read_file(file)
-    assert not trace.exists()
-
-
 def test_cached_file_that_would_run_code_does_not_run(hub: Path) -> None:
     hub.mkdir()
-    torch.save(_Payload(hub / "trace"), hub / ResNet18_Weights.IMAGENET1K_V1.url.rsplit("/", 1)[-1])
+    torch.save(Payload(hub / "trace"), hub / ResNet18_Weights.IMAGENET1K_V1.url.rsplit("/", 1)[-1])
     with pytest.raises(CheckpointError, match="resnet18"):
         load_backbone_weights(nn.Sequential(), "resnet18", "imagenet")
     assert not (hub / "trace").exists()
-
-
-def test_absent_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"nowhere\.pth: no such file"):
-        read_file(tmp_path / "nowhere.pth")
-
-
-@pytest.mark.parametrize("content", [[torch.ones(1)], {"a": 1}, torch.ones(2)])
-def test_file_without_a_state_dict_is_refused(tmp_path: Path, content: object) -> None:
-    torch.save(content, tmp_path / "x.pt")
-    with pytest.raises(CheckpointError, match=r"x\.pt: expected a state dict \(names to tensors\)"):
-        read_file(tmp_path / "x.pt")
-
-
-@settings(max_examples=60, deadline=None)
-@given(content=st.one_of(st.binary(max_size=60), st.binary(max_size=40).map(lambda tail: b"\x80\x02" + tail)))
-def test_any_bytes_end_in_one_message(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
-    file = tmp_path_factory.getbasetemp() / "noise.pt"
-    file.write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"noise\.pt"):
-        read_file(file)

@@ -20,11 +20,12 @@ setup: .venv/.installed
 train: setup
 	$(BIN)/python -m maskrcnn_exp train $(ARGS)
 
-test: setup
-	$(BIN)/python -m pytest $(ARGS)
+# The fast tests share the cores; the slow ones train with all of them, one after the other.
+test: test-fast
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 test-fast: setup
-	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+	$(BIN)/python -m pytest -m 'not slow' --numprocesses auto $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .

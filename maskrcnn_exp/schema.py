@@ -58,12 +58,12 @@ class ShapesConfig(DatasetConfig):
     """Circles, squares and triangles, drawn on the fly; picture i is a pure function of (seed, i)."""
 
     seed: int = 0  # of the drawing; not of the training
-    train_size: int = 500  # pictures
+    train_size: int = 400  # pictures
     val_size: int = 100  # pictures, never among the training pictures
     image_size: int = 128  # pixels, width = height
     min_objects: int = 1  # per picture
     max_objects: int = 5  # per picture
-    min_radius: float = 0.08  # smallest object's radius, as a share of image_size
+    min_radius: float = 0.12  # smallest object's radius, as a share of image_size
     max_radius: float = 0.25  # largest object's radius, as a share of image_size
     occlusion: float = 0.3  # 0..1: how much of an object later ones may cover
     contrast: float = 0.5  # 0..1: colour distance between an object and its background

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
 
 __all__ = [
     "StopFlag",
@@ -57,6 +58,17 @@ def _cpu_bf16_unit() -> str | None:
     return None
 
 
+class _Autocast(MixedPrecision):
+    """bfloat16 autocast that leaves the inputs as they are.
+
+    Fabric's own converts every floating-point input, target boxes included: rounded to 8 bits, a box of one pixel
+    near x = 256 has no width any more.
+    """
+
+    def convert_input(self, data: Any) -> Any:
+        return data
+
+
 def build_fabric(accelerator: str, devices: int, nodes: int, precision: Precision) -> Fabric:
     """Return Lightning Fabric for the machine asked for.
 
@@ -71,7 +83,9 @@ def build_fabric(accelerator: str, devices: int, nodes: int, precision: Precisio
         devices=devices,
         num_nodes=nodes,
         strategy=strategy,
-        precision=precision,
+        plugins=[_Autocast("bf16-mixed", "cuda" if accelerator == "gpu" else "cpu")]
+        if precision != "32-true"
+        else None,
     )
 
 

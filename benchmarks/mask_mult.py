@@ -44,9 +44,7 @@ def main() -> None:
     print(f"| lr.mask_mult | {' | '.join(COLUMNS)} |\n|---|{'---|' * len(COLUMNS)}")
     for multiplier in arguments.multipliers:
         runs = [
-            train(
-                arguments.folder / f"{multiplier:g}_{seed}", multiplier, seed, arguments.epochs, arguments.overrides
-            )
+            train(arguments.folder / f"{multiplier:g}_{seed}", multiplier, seed, arguments.epochs, arguments.overrides)
             for seed in arguments.seeds
         ]
         print(f"| {multiplier:g} | {' | '.join(cell([run[tag] for run in runs]) for tag in COLUMNS)} |", flush=True)

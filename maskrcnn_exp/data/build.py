@@ -91,8 +91,9 @@ def _open_mask_png(png: MaskPngConfig) -> tuple[InstanceDataset, InstanceDataset
             "dataset=mask_png needs pictures and masks: dataset.train.images=FOLDER "
             "dataset.train.annotations=FOLDER, or dataset.root=FOLDER with PNGImages/ and PedMasks/."
         )
-    train = MaskPngDataset.open(images, masks, png.class_name)
+    train = MaskPngDataset.open(images, masks, png.class_name, keep_empty=png.keep_empty)
     if png.val.annotations is None:
         return train.split(png.val_fraction)
     val_images = Path(png.val.images) if png.val.images else images
-    return train, MaskPngDataset.open(val_images, Path(png.val.annotations), png.class_name)
+    val_masks = Path(png.val.annotations)
+    return train, MaskPngDataset.open(val_images, val_masks, png.class_name, keep_empty=png.keep_empty)

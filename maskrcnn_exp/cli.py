@@ -30,8 +30,9 @@ def cli() -> None:
       python -m maskrcnn_exp evaluate checkpoint=runs/maskrcnn/RUN/checkpoints/best.pt
       tensorboard --logdir runs/maskrcnn
 
-    Exit codes: 0 done, 2 usage or configuration, 3 data, 4 training diverged, 5 checkpoint, 130 interrupted with the
-    state saved.
+    \b
+    Exit codes: 0 done · 2 usage or configuration · 3 data · 4 training diverged · 5 checkpoint ·
+    130 interrupted, state saved
     """
 
 
@@ -39,6 +40,13 @@ def cli() -> None:
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def train(words: tuple[str, ...]) -> None:
     """Train; takes Hydra overrides: `train --help` lists them."""
+    if "--help" in words or "-h" in words:
+        from maskrcnn_exp.compose import choices_by_group, compose_yaml
+
+        groups = "\n".join(f"  {group}: {', '.join(choices)}" for group, choices in choices_by_group().items())
+        config = compose_yaml([word for word in words if "=" in word])
+        click.echo(_TRAIN_HELP.format(groups=groups, config=config))
+        return
     if any(word.startswith("replay=") for word in words):
         from maskrcnn_exp.recipes.replay import run_words as replay
 
@@ -58,6 +66,22 @@ def evaluate(words: tuple[str, ...]) -> None:
 
     run_words(words)
 
+
+_TRAIN_HELP = """usage: python -m maskrcnn_exp train [group=choice …] [key=value …]
+
+  python -m maskrcnn_exp train                          a small network on drawn shapes, minutes on a CPU
+  python -m maskrcnn_exp train lr.mask_mult=10          the mask head learns ten times faster
+  python -m maskrcnn_exp train dataset=coco dataset.root=FOLDER model=mobilenet_v2_fpn
+  python -m maskrcnn_exp train run_dir=FOLDER           goes on where the run in FOLDER stopped
+  python -m maskrcnn_exp train --multirun lr.mask_mult=1,5,10
+
+Groups (group=choice):
+{groups}
+
+Keys (key=value), as composed from the words beside --help:
+{config}
+Type, default, unit and meaning of every key: maskrcnn_exp/schema.py
+Hydra's own flags (--multirun, --cfg job, --config-dir, shell completion): --hydra-help"""
 
 _EVALUATE_HELP = """usage: python -m maskrcnn_exp evaluate checkpoint=PATH [output=FILE.json] [key=value …]
 

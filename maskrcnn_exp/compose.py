@@ -11,7 +11,7 @@ from typing import Any
 from maskrcnn_exp.errors import ConfigError
 from maskrcnn_exp.schema import TrainConfig, register_schema
 
-__all__ = ["compose", "conf_dir", "explain", "to_train_config"]
+__all__ = ["choices_by_group", "compose", "compose_yaml", "conf_dir", "explain", "to_train_config"]
 
 
 def conf_dir() -> Path:
@@ -38,6 +38,18 @@ def compose(overrides: Sequence[str], config_name: str = "train") -> Any:
             return hydra_compose(config_name, overrides=list(overrides))
         except (HydraException, OmegaConfBaseException) as error:
             raise explain(error) from error
+
+
+def compose_yaml(overrides: Sequence[str]) -> str:
+    """Return the composed configuration as text, values that are still missing as `???`."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_yaml(compose(overrides))
+
+
+def choices_by_group() -> dict[str, list[str]]:
+    """Return the groups under `conf/` with their choices."""
+    return {group: _choices(group) for group in _groups()}
 
 
 def to_train_config(config: Any) -> TrainConfig:

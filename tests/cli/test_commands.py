@@ -38,8 +38,8 @@ HELP = """Usage: maskrcnn-exp [OPTIONS] COMMAND [ARGS]...
     python -m maskrcnn_exp evaluate checkpoint=runs/maskrcnn/RUN/checkpoints/best.pt
     tensorboard --logdir runs/maskrcnn
 
-  Exit codes: 0 done, 2 usage or configuration, 3 data, 4 training diverged, 5 checkpoint, 130
-  interrupted with the state saved.
+  Exit codes: 0 done · 2 usage or configuration · 3 data · 4 training diverged · 5 checkpoint ·
+  130 interrupted, state saved
 
 Options:
   --version   Show the version and exit.
@@ -73,7 +73,12 @@ def test_help_is_frozen_and_quick(tmp_path: Path) -> None:
 def test_train_help_lists_groups_keys_and_examples(tmp_path: Path) -> None:
     result = run("train", "--help", cwd=tmp_path)
     assert result.returncode == 0
-    for words in ("dataset: coco, mask_png, shapes", "lr: differential, uniform", "mask_mult: 1.0", "lr.mask_mult=10"):
+    for words in (
+        "dataset: coco, mask_png, shapes\n",
+        "lr: differential, uniform\n",
+        "mask_mult: 1.0",
+        "lr.mask_mult=10",
+    ):
         assert words in result.stdout
 
 

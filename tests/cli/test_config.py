@@ -15,7 +15,7 @@ from maskrcnn_exp.config_check import check_config, check_or_raise
 from maskrcnn_exp.errors import ConfigError
 
 CONF = conf_dir()
-GROUPS = sorted({str(path.parent.relative_to(CONF)) for path in CONF.rglob("*.yaml")} - {".", "hydra/help"})
+GROUPS = sorted({str(path.parent.relative_to(CONF)) for path in CONF.rglob("*.yaml")} - {"."})
 CHOICES = [
     (group, path.stem)
     for group in GROUPS
@@ -53,9 +53,8 @@ def test_every_search_composes(name: str) -> None:
 def test_config_files_explain_themselves(path: Path) -> None:
     """Each begins by saying what it is for, and none is named as a word that YAML reads as a boolean."""
     lines = path.read_text().splitlines()
-    if path.parts[-2] != "help":
-        comments = [line for line in lines[:6] if line.startswith("#") and "@package" not in line]
-        assert comments or path.parts[-3] == "model"
+    comments = [line for line in lines[:6] if line.startswith("#") and "@package" not in line]
+    assert comments
     assert path.stem not in ("on", "off", "yes", "no", "true", "false")
 
 

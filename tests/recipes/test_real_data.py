@@ -79,5 +79,6 @@ def test_a_trained_run_is_evaluated_on_other_pictures(tmp_path: Path, capsys: py
     val = SHARED / "nuclei/annotations/instances_val.json"
     evaluate([f"checkpoint={tmp_path / 'checkpoints/best.pt'}", f"dataset.train.annotations={val}"])
     text = capsys.readouterr().out
-    assert "segm@151" in text or "segm@100" in text
+    assert "AP50" in text
+    assert "maxDets" not in text  # the fullest validation picture holds 79
     assert "loss_mask: " in text

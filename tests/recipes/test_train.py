@@ -31,7 +31,10 @@ def test_a_run_leaves_its_record_its_checkpoints_and_its_environment(train_small
     assert list(history.series("step/total").steps) == list(range(1, 13))
     assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["best.pt", "epoch_0002.pt", "last.pt"]
     assert value == pytest.approx(history.best("mAP/segm_AP", "max")[1])  # the record holds float32
-    assert json.loads((folder / "environment.json").read_text())["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert (
+        json.loads((folder / "environment.json").read_text())["packages"]["torch"].split("+")[0]
+        == torch.__version__.split("+")[0]
+    )
 
 
 def test_losses_add_up_and_shares_add_to_one(train_small: Train, tmp_path: Path) -> None:

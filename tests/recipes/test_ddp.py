@@ -48,9 +48,11 @@ def test_two_processes_equal_one_with_the_same_global_batch(tmp_path: Path) -> N
         if tag.startswith(("time/", "memory/")):
             continue
         assert list(two.series(tag).steps) == list(one.series(tag).steps), tag
-        if tag.startswith("step/"):  # rounding grows from step to step through a network that learns
-            tolerance = 1e-4 if "grad_norm" not in tag else 1e-3
-            first_two, first_one = two.series(tag).values[:6], one.series(tag).values[:6]
-            np.testing.assert_allclose(first_two, first_one, rtol=tolerance, err_msg=tag)
-        elif tag.startswith("loss/"):
-            np.testing.assert_allclose(two.series(tag).values, one.series(tag).values, rtol=5e-3, err_msg=tag)
+        # Rounding grows from step to step until it flips a sampled proposal, so the first epoch is compared.
+        first = 6 if tag.startswith("step/") else 1
+        tolerance = {"step": 1e-4, "loss": 1e-3}.get(tag.split("/")[0])
+        if tolerance is not None:
+            expected = one.series(tag).values[:first]
+            np.testing.assert_allclose(two.series(tag).values[:first], expected, rtol=10 * tolerance, err_msg=tag)
+            if "grad_norm" not in tag:
+                np.testing.assert_allclose(two.series(tag).values[:first], expected, rtol=tolerance, err_msg=tag)

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import torch
+from typing import Any
 
 from maskrcnn_exp.data.target import InstanceDataset
-from maskrcnn_exp.engine.checkpoint import Checkpoint
+from maskrcnn_exp.engine.checkpoint import Checkpoint, write_checkpoint
 from maskrcnn_exp.engine.loop import NonFiniteStep, StepRecord
 from maskrcnn_exp.errors import CheckpointError
 from maskrcnn_exp.model.parts import LOSSES
-from maskrcnn_exp.record.atomic import write_atomic, write_json_atomic
+from maskrcnn_exp.record.atomic import write_json_atomic
 
 __all__ = ["BlackBox", "first_cause", "read_report"]
 
@@ -61,26 +60,17 @@ class BlackBox:
             "pictures": pictures,
             "steps": [asdict(record) for record in self._steps],
         }
-        content = {name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__}
-
-        def write(file: BinaryIO) -> None:
-            torch.save(content, file)
-
-        write_atomic(folder / _STATE, write)
+        write_checkpoint(folder / _STATE, checkpoint)
         write_json_atomic(folder / _REPORT, report)
         return folder
 
 
 def first_cause(record: StepRecord) -> str:
     """Name what is not finite: the losses where there are any, else the parts with a bad gradient."""
-    bad = {name: record.losses[name] for name in LOSSES if not _finite(record.losses[name])}
+    bad = {name: record.losses[name] for name in LOSSES if not math.isfinite(record.losses[name])}
     if not bad:
-        bad = {f"gradient norm of {part}": norm for part, norm in record.grad_norm.items() if not _finite(norm)}
+        bad = {f"gradient norm of {part}": norm for part, norm in record.grad_norm.items() if not math.isfinite(norm)}
     return ", ".join(f"{name} = {value}" for name, value in bad.items())
-
-
-def _finite(value: float) -> bool:
-    return value - value == 0
 
 
 def read_report(folder: Path) -> tuple[Mapping[str, Any], Path]:

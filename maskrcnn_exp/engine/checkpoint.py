@@ -17,7 +17,15 @@ from maskrcnn_exp.errors import CheckpointError
 from maskrcnn_exp.model.weights import differences, listing
 from maskrcnn_exp.record.atomic import write_atomic
 
-__all__ = ["FORMAT_VERSION", "Checkpoint", "CheckpointFolder", "load_evaluated", "read_checkpoint", "restore"]
+__all__ = [
+    "FORMAT_VERSION",
+    "Checkpoint",
+    "CheckpointFolder",
+    "load_evaluated",
+    "read_checkpoint",
+    "restore",
+    "write_checkpoint",
+]
 
 FORMAT_VERSION = 1
 
@@ -85,12 +93,7 @@ class CheckpointFolder:
         checkpoint is written once.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        content = {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint)}
-
-        def write(file: BinaryIO) -> None:
-            torch.save(content, file)
-
-        write_atomic(self.last, write)
+        write_checkpoint(self.last, checkpoint)
         if best:
             self._link(self.best)
         if epoch is not None and self.keep > 0:
@@ -106,6 +109,16 @@ class CheckpointFolder:
         except OSError:
             shutil.copyfile(self.last, temporary)
         temporary.replace(name)
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Replace `path` by a checkpoint, whole or not at all."""
+    content = {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint)}
+
+    def write(file: BinaryIO) -> None:
+        torch.save(content, file)
+
+    write_atomic(path, write)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

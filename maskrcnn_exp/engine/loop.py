@@ -104,10 +104,11 @@ def run_step(
     finite = sums.finite() and bool(torch.isfinite(norms).all())
     clipped = clip_parts(parameters, norms, state.limits) if finite else dict.fromkeys(PARTS, False)
     ratio = _apply(state, parameters, rates, measure) if finite else None
+    mean = sums.mean_losses(len(samples))
     record = StepRecord(
         step=state.progress.step + 1,
-        losses=sums.mean_losses(len(samples)),
-        total=math.fsum(sums.mean_losses(len(samples))[name] * state.loss_weights[name] for name in LOSSES),
+        losses=mean,
+        total=math.fsum(mean[name] * state.loss_weights[name] for name in LOSSES),
         grad_norm=dict(zip(PARTS, norms.tolist(), strict=True)),
         clipped=clipped,
         lr=rates,

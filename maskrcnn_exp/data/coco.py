@@ -38,7 +38,8 @@ Ints = npt.NDArray[np.int64]
 class CocoDataset:
     """Pictures in order of their ids; `subset` and `split` are views that share the arrays.
 
-    Labels follow the categories in order of their ids. Crowd regions are no targets, but stand in the ground truth.
+    Labels follow the categories in order of their ids, numbers before strings. Crowd regions are no targets, but stand
+    in the ground truth.
     """
 
     images: Path
@@ -183,19 +184,22 @@ def _decode(rles: list[Rle], height: int, width: int) -> Tensor:
 
 
 def _categories(file: CocoFile) -> tuple[Category, ...]:
-    """In order of the ids. Raises DataError where an id is no whole number or occurs twice."""
+    """In order of the ids, numbers before strings. Raises DataError where an id is absent or occurs twice."""
     categories = []
     for entry in file.categories:
         category_id = as_id(entry.get("id")) if isinstance(entry, dict) else None
-        if not isinstance(category_id, int):
-            raise DataError(f"{file.path}: a category without a whole number as its id: {entry!r:.200}. Give it one.")
+        if category_id is None:
+            raise DataError(
+                f"{file.path}: a category without an id: {entry!r:.200}. "
+                "Expected a whole number or a string. Give it one."
+            )
         categories.append(Category(category_id, str(entry.get("name", category_id))))
     ids = Counter(category.id for category in categories)
     twice = [category for category in categories if ids[category.id] > 1]
     if twice:
         names = ", ".join(repr(category.name) for category in twice)
         raise DataError(f"{file.path}: the categories {names} share an id. Give every category its own id.")
-    return tuple(sorted(categories, key=lambda category: category.id))
+    return tuple(sorted(categories, key=lambda category: (isinstance(category.id, str), category.id)))
 
 
 def _notes(annotations: Annotations, categories: tuple[Category, ...]) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ class CocoIndex:
 
 
 def index_annotations(
-    annotations: Annotations, pictures: Pictures, position_of: dict[Id, int], label_of: dict[int, int]
+    annotations: Annotations, pictures: Pictures, position_of: dict[Id, int], label_of: dict[Id, int]
 ) -> tuple[CocoIndex, Bools, dict[str, list[str]]]:
     """Return the index, the pictures that lost every annotation they had, and what was left out.
 
@@ -93,9 +93,9 @@ def _positions(annotations: Annotations, position_of: dict[Id, int]) -> tuple[In
     return np.maximum(positions, -1), positions != unknown
 
 
-def _labels(annotations: Annotations, label_of: dict[int, int]) -> Ints:
+def _labels(annotations: Annotations, label_of: dict[Id, int]) -> Ints:
     """The label of each annotation, 0 for an unknown category."""
-    found = [label_of.get(value, 0) if isinstance(value, int) else 0 for value in annotations.category_ids]
+    found = [0 if category_id is None else label_of.get(category_id, 0) for category_id in annotations.category_ids]
     return np.array(found, dtype=np.int64)
 
 

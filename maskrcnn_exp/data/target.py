@@ -36,7 +36,7 @@ class Sample:
 class Category:
     """One class of objects. `id` is the annotation file's own; the model's label is its position + 1."""
 
-    id: int
+    id: int | str
     name: str
 
 

@@ -17,7 +17,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from maskrcnn_exp.data.coco import CocoDataset
-from maskrcnn_exp.data.target import InstanceDataset
+from maskrcnn_exp.data.target import Category, InstanceDataset
 from maskrcnn_exp.errors import DataError
 from tests.data.coco_files import SQUARE, annotation, image, write_coco, write_picture
 from tests.data.conformance import DatasetConformance, assert_same_sample
@@ -67,6 +67,15 @@ class TestConformanceOnATinyFile(DatasetConformance):
             annotation("e", "q", segmentation=[*SQUARE, [10, 1, 14, 1, 14, 5]]),
         ]
         categories = [{"id": 7, "name": "seven"}, {"id": 1, "name": "one"}]
+        return opened(tmp_path, [image("q"), image("p"), image("r")], annotations, categories=categories)
+
+
+class TestConformanceWithStringIdsThroughout(DatasetConformance):
+    @pytest.fixture
+    def dataset(self, tmp_path: Path) -> InstanceDataset:
+        annotations = [annotation("a", "p", category_id="cat"), annotation("b", "p", category_id="ant", iscrowd=1)]
+        annotations += [annotation("c", "q", category_id="ant")]
+        categories = [{"id": "cat", "name": "Cat"}, {"id": "ant", "name": "Ant"}]
         return opened(tmp_path, [image("q"), image("p"), image("r")], annotations, categories=categories)
 
 
@@ -131,6 +140,15 @@ def test_labels_follow_the_sorted_category_ids_and_pictures_their_ids(tmp_path: 
     assert [category.name for category in dataset.categories] == ["three", "ninety"]
     assert [dataset.image_id(0), dataset.image_id(1)] == [2, 5]
     assert dataset.load(1).target["labels"].tolist() == [2]
+
+
+def test_category_ids_may_be_strings_and_follow_the_numbers(tmp_path: Path) -> None:
+    categories = [{"id": "b", "name": "bee"}, {"id": "a10"}, {"id": 7, "name": "seven"}]
+    annotations = [annotation(number, 1, category_id=value) for number, value in enumerate(("b", 7.0, "7"), start=1)]
+    dataset = opened(tmp_path, [image(1)], annotations, categories=categories)
+    assert dataset.categories == (Category(7, "seven"), Category("a10", "a10"), Category("b", "bee"))
+    assert dataset.load(0).target["labels"].tolist() == [3, 1]
+    assert dataset.summary().left_out == {"unknown category_id": ["3"]}  # "7" is not 7, as for pictures
 
 
 def test_annotations_of_a_picture_keep_the_order_of_the_file(tmp_path: Path) -> None:
@@ -292,7 +310,7 @@ def test_negatives_go_when_asked_and_are_named(tmp_path: Path) -> None:
         ('{"images": {}, "categories": []}', "seems to be"),
         ('{"images": [], "categories": [{"id": 1}]}', "`images` is empty"),
         ('{"images": [{"id": 1}], "annotations": []}', "no `categories`"),
-        ('{"images": [{"id": 1}], "categories": [{"name": "x"}]}', "without a whole number as its id"),
+        ('{"images": [{"id": 1}], "categories": [{"name": "x"}]}', "a category without an id: {'name': 'x'}"),
         ('{"images": [{"id": 1}], "categories": [{"id": 1}, {"id": 1}]}', "share an id"),
         ('{"images": [{"file_name": "a"}, 7], "categories": [{"id": 1}]}', "picture without an id: 2"),
     ],
@@ -422,11 +440,18 @@ def test_masks_equal_those_of_pycocotools() -> None:
 
 @needs_shared_data
 @pytest.mark.parametrize("kind", ["bbox", "segm"])
-def test_the_published_numbers_come_out_of_our_ground_truth(kind: str) -> None:
-    """pycocotools on our ground truth gives what COCO's authors published for the original file."""
-    dataset = CocoDataset.open(PUBLISHED / "instances_val2014_100.json", PUBLISHED, check_pictures=False)
-    original = json.loads((PUBLISHED / "instances_val2014_100.json").read_text())
-    label_of = {c["id"]: n for n, c in enumerate(sorted(original["categories"], key=lambda c: c["id"]), start=1)}
+@pytest.mark.parametrize("id_type", [int, str])
+def test_the_published_numbers_come_out_of_our_ground_truth(
+    id_type: type[int | str], kind: str, tmp_path: Path
+) -> None:
+    """pycocotools on our ground truth gives what COCO's authors published, also where category ids are strings."""
+    content = json.loads((PUBLISHED / "instances_val2014_100.json").read_text())
+    ids = sorted(id_type(category["id"]) for category in content["categories"])  # as strings "10" comes before "2"
+    label_of = {int(category_id): label for label, category_id in enumerate(ids, start=1)}
+    for entry, key in [(c, "id") for c in content["categories"]] + [(a, "category_id") for a in content["annotations"]]:
+        entry[key] = id_type(entry[key])
+    (tmp_path / "instances.json").write_text(json.dumps(content))
+    dataset = CocoDataset.open(tmp_path / "instances.json", PUBLISHED, check_pictures=False)
     position_of = {dataset.image_id(index): index for index in range(len(dataset))}
     detections = json.loads((PUBLISHED / f"instances_val2014_fake{kind}100_results.json").read_text())
     for detection in detections:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -15,7 +14,7 @@ from torch import nn
 from maskrcnn_exp.engine.state import Progress, TrainState
 from maskrcnn_exp.errors import CheckpointError
 from maskrcnn_exp.model.weights import differences, listing
-from maskrcnn_exp.record.atomic import write_atomic
+from maskrcnn_exp.record.atomic import temporary_beside, write_atomic
 
 __all__ = [
     "FORMAT_VERSION",
@@ -102,13 +101,20 @@ class CheckpointFolder:
                 old.unlink()
 
     def _link(self, name: Path) -> None:
-        temporary = name.with_name(f".linking-{os.getpid()}.tmp")
-        temporary.unlink(missing_ok=True)
+        temporary = temporary_beside(name, "linking")
         try:
-            temporary.hardlink_to(self.last)
-        except OSError:
-            shutil.copyfile(self.last, temporary)
-        temporary.replace(name)
+            _link_or_copy(self.last, temporary)
+            temporary.replace(name)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def _link_or_copy(source: Path, name: Path) -> None:
+    try:
+        name.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, name)
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

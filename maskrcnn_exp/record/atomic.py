@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final, Literal
 
-__all__ = ["sync_folder", "write_atomic", "write_json_atomic"]
+__all__ = ["remove_leftovers", "sync_folder", "temporary_beside", "write_atomic", "write_json_atomic"]
+
+_TEMPORARY: Final = re.compile(r"\.(?:writing|linking)-(\d{1,9})-\d+\.tmp")  # process id, then a time
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], None]) -> None:
@@ -26,8 +29,7 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], None]) -> None:
     Raises:
         OSError: the disk is full, or the folder is absent or read-only.
     """
-    # The name has nothing of the target's: TensorBoard reads every file with "tfevents" in its name.
-    temporary = path.with_name(f".writing-{os.getpid()}-{time.monotonic_ns()}.tmp")
+    temporary = temporary_beside(path, "writing")
     try:
         with temporary.open("xb") as file:
             write(file)
@@ -38,6 +40,28 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], None]) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def temporary_beside(path: Path, action: Literal["writing", "linking"]) -> Path:
+    """Return a name in the folder of `path` for a file that is about to take its place; nothing is created."""
+    # The name has nothing of the target's: TensorBoard reads every file with "tfevents" in its name.
+    return path.with_name(f".{action}-{os.getpid()}-{time.monotonic_ns()}.tmp")
+
+
+def remove_leftovers(folder: Path) -> list[Path]:
+    """Delete what killed processes were writing in `folder`, and return what was deleted, sorted by name.
+
+    A file whose process lives stays, also where another process has got its id since. Subfolders are not looked
+    into; an absent folder has no leftovers. Only for a folder that no other machine writes to: the ids of its
+    processes mean nothing here.
+    """
+    leftovers = []
+    for path in sorted(folder.glob(".*.tmp")):
+        name = _TEMPORARY.fullmatch(path.name)
+        if name is not None and not _lives(int(name[1])):
+            path.unlink(missing_ok=True)
+            leftovers.append(path)
+    return leftovers
 
 
 def write_json_atomic(path: Path, data: object) -> None:
@@ -57,6 +81,16 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _lives(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)  # signal 0 is not sent, only checked
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's process
+        return True
+    return True
 
 
 def _plain(data: object) -> Any:

@@ -47,6 +47,14 @@ def test_best_and_epoch_names_keep_their_bytes_when_last_moves_on(tmp_path: Path
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
 
 
+def test_a_failed_name_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path)
+    folder.best.mkdir()  # no file can take its place
+    with pytest.raises(IsADirectoryError):
+        folder.save(checkpoint(1.0), best=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.pt", "last.pt"]
+
+
 def test_a_failed_save_leaves_the_last_good_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = CheckpointFolder(tmp_path)
     folder.save(checkpoint(1.0))

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import pytest
 
-from maskrcnn_exp.record.atomic import write_atomic, write_json_atomic
+from maskrcnn_exp.record.atomic import remove_leftovers, temporary_beside, write_atomic, write_json_atomic
 
 
 def writing(content: bytes) -> Callable[[BinaryIO], None]:
@@ -66,7 +66,7 @@ def test_absent_folder_is_an_error(tmp_path: Path) -> None:
         write_atomic(tmp_path / "absent" / "last.pt", writing(b"x"))
 
 
-def test_kill_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
+def test_kill_in_the_middle_leaves_the_old_file_and_a_leftover_that_can_be_removed(tmp_path: Path) -> None:
     target = tmp_path / "last.pt"
     target.write_bytes(b"old")
     program = textwrap.dedent("""
@@ -84,9 +84,35 @@ def test_kill_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     subprocess.run([sys.executable, "-c", program, str(target)], cwd=root, timeout=30, check=False)
     assert target.read_bytes() == b"old"
-    left = [path.name for path in tmp_path.iterdir() if path != target]
+    left = [path for path in tmp_path.iterdir() if path != target]
     assert len(left) == 1  # it cannot clean up, but nobody takes it for a checkpoint or an event file
-    assert left[0].startswith(".writing-")
+    assert left[0].name.startswith(".writing-")
+    assert remove_leftovers(tmp_path) == left
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def dead_process_id() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait(timeout=30)
+    return process.pid
+
+
+def test_only_leftovers_of_dead_processes_are_removed(tmp_path: Path) -> None:
+    dead = dead_process_id()
+    own = [temporary_beside(tmp_path / "last.pt", "linking"), temporary_beside(tmp_path / "last.pt", "writing")]
+    leftovers = [tmp_path / path.name.replace(str(os.getpid()), str(dead), 1) for path in own]
+    others = [
+        tmp_path / name for name in (f".cache-{dead}-1.tmp", f"writing-{dead}-1.tmp", f".writing-{dead}-1.tmp.pt")
+    ]
+    init = tmp_path / ".writing-1-1.tmp"  # a process of somebody else, where the test is not run by root
+    for path in (*leftovers, *own, *others, init):
+        path.write_bytes(b"half")
+    assert remove_leftovers(tmp_path) == leftovers
+    assert sorted(tmp_path.iterdir()) == sorted([*own, *others, init])
+
+
+def test_an_absent_folder_has_no_leftovers(tmp_path: Path) -> None:
+    assert remove_leftovers(tmp_path / "checkpoints") == []
 
 
 def test_permissions_follow_the_umask(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -58,6 +59,15 @@ def test_launch_hands_arguments_and_result_through() -> None:
     assert launch(fabric, lambda given, text: (given is fabric, text), "word") == (True, "word")
 
 
+@pytest.fixture
+def usual_interrupt() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, also where the tests run with `&` or nohup, which ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("usual_interrupt")
 def test_first_signal_sets_the_flag_second_acts_as_usual() -> None:
     said: list[str] = []
     with stop_on_signals(said.append) as stop:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -58,7 +57,7 @@ def evaluate(config: TrainConfig, checkpoint: Checkpoint, source: Path, console:
 
 
 def _evaluate_process(fabric: Fabric, config: TrainConfig, checkpoint: Checkpoint, source: Path) -> ValidationResult:
-    console = Console() if fabric.is_global_zero else Console(open(os.devnull, "w"))  # noqa: SIM115
+    console = Console.of_process(first=fabric.is_global_zero)
     data = open_data(config, fabric)
     check_categories(checkpoint, data.categories, source)
     console.print("\n".join(summary_lines(data.val_summary, "validation data")))

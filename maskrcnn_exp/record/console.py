@@ -101,6 +101,11 @@ class Console:
             self._stream.reconfigure(errors="replace")
         self._rich = _rich_console(self._stream) if self._stream.isatty() else None
 
+    @classmethod
+    def of_process(cls, *, first: bool) -> Console:
+        """Return standard output for the first of several processes, silence for the others."""
+        return cls() if first else cls(_Nowhere())
+
     def print(self, text: str) -> None:
         """Print `text` as it is, with notes in colour on a terminal; above the bar while one is shown."""
         if self._rich is None:
@@ -130,6 +135,13 @@ class Console:
         with bar:
             yield _Bar(bar, task)
             bar.refresh()
+
+
+class _Nowhere(io.StringIO):
+    """A stream that forgets what is written."""
+
+    def write(self, text: str) -> int:
+        return len(text)
 
 
 class _NoBar:

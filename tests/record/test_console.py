@@ -156,3 +156,12 @@ def test_broken_pipe_reaches_the_caller() -> None:
         Console(stream).print("nobody reads this")
     with pytest.raises(BrokenPipeError):
         stream.close()
+
+
+def test_only_the_first_of_several_processes_speaks(capsys: pytest.CaptureFixture[str]) -> None:
+    for first in (True, False):
+        console = Console.of_process(first=first)
+        console.print("Epoch 1/2" if first else "nothing")
+        with console.progress(total_steps=2) as bar:
+            bar.advance()
+    assert capsys.readouterr().out == "Epoch 1/2\n"

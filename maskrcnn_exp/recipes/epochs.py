@@ -1,0 +1,167 @@
+"""The epochs of one run: train, validate, record, print, save."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from maskrcnn_exp.engine.black_box import BlackBox, first_cause
+from maskrcnn_exp.engine.loop import NonFiniteStep, train_epoch
+from maskrcnn_exp.engine.memory import peak_gib
+from maskrcnn_exp.engine.meter import step_values
+from maskrcnn_exp.engine.runtime import StopFlag
+from maskrcnn_exp.engine.saver import Saver
+from maskrcnn_exp.engine.state import Progress, is_better
+from maskrcnn_exp.engine.validation import ValidationResult, validate
+from maskrcnn_exp.errors import DivergedError, Interrupted
+from maskrcnn_exp.model.parts import LOSSES
+from maskrcnn_exp.recipes.setup import Data
+from maskrcnn_exp.record import tags
+from maskrcnn_exp.record.console import Console, epoch_block
+from maskrcnn_exp.schema import TrainerConfig
+
+__all__ = ["Epochs"]
+
+
+@dataclass
+class Epochs:
+    """The epochs of one run, on one process."""
+
+    trainer: TrainerConfig
+    console: Console
+    data: Data
+    saver: Saver
+    black_box: BlackBox
+    detections: int
+
+    def run(self, stop: StopFlag) -> None:
+        """Train, validate, record and save, epoch by epoch, until the last or until nothing improves."""
+        progress = self.saver.state.progress
+        while progress.epoch <= self.trainer.epochs and not self._stopped_early():
+            self._train_epoch(stop)
+            result = self._validate(stop) if self._is_evaluated(progress.epoch) else None
+            self._finish_epoch(result)
+            if stop.agreed(self.saver.state.fabric):
+                self._interrupt()
+
+    def _train_epoch(self, stop: StopFlag) -> None:
+        state, meter = self.saver.state, self.saver.meter
+        total = self.data.batches.plan.batches
+        steps = math.ceil(total / self.trainer.accumulate_steps)
+        done = math.ceil(state.progress.batch / self.trainer.accumulate_steps)
+        stream = train_epoch(
+            state,
+            self.data.batches.epoch(state.progress.epoch, skip=state.progress.batch),
+            total_batches=total,
+            accumulate=self.trainer.accumulate_steps,
+            measure_every=self.trainer.log_every_steps,
+        )
+        with self.console.progress(steps, done, f"epoch {state.progress.epoch}/{self.trainer.epochs}") as bar:
+            try:
+                for record in stream:
+                    meter.add(record)
+                    self.black_box.remember(record)
+                    if record.step % self.trainer.log_every_steps == 0:
+                        self.saver.log.step(record.step, step_values(record))
+                    bar.advance({**record.losses, "total": record.total})
+                    if stop.agreed(state.fabric):
+                        self._interrupt()
+                    if self.saver.due():
+                        self.saver.save()
+            except NonFiniteStep as event:
+                raise self._diverged(event) from event
+
+    def _validate(self, stop: StopFlag) -> ValidationResult:
+        state = self.saver.state
+        with self.console.progress(len(self.data.samples), description="validation") as bar:
+            try:
+                return validate(
+                    state.evaluated,
+                    self.data.samples,
+                    self.data.ground_truth,
+                    fabric=state.fabric,
+                    max_dets=self.detections,
+                    loss_weights=state.loss_weights,
+                    stop=stop if state.fabric.world_size == 1 else lambda: False,
+                    progress=bar.advance,
+                )
+            except Interrupted:
+                self._interrupt()
+                raise
+
+    def _finish_epoch(self, result: ValidationResult | None) -> None:
+        """Record and print the epoch, decide whether it is the best one, save."""
+        state, meter = self.saver.state, self.saver.meter
+        epoch = state.progress.epoch
+        values = meter.values() | {"memory/peak_gib": peak_gib(state.fabric.device)}
+        if result is not None:
+            values |= result.values()
+        self.saver.log.epoch(epoch, values)
+        self.console.print(_block(epoch, self.trainer.epochs, values, result))
+        best = self._is_best(state.progress, values) if result is not None else False
+        state.progress.next_epoch()
+        meter.reset()
+        self.saver.save(best=best, epoch=epoch)
+
+    def _is_best(self, progress: Progress, values: dict[str, float]) -> bool:
+        value = values.get(self.trainer.monitor, math.nan)
+        if value == -1 or not is_better(value, progress.best_value, self._mode()):
+            progress.evals_since_best += 1
+            return False
+        progress.best_value, progress.best_epoch, progress.evals_since_best = value, progress.epoch, 0
+        return True
+
+    def _mode(self) -> str:
+        if self.trainer.monitor_mode != "auto":
+            return self.trainer.monitor_mode
+        falls = self.trainer.monitor.startswith(("loss/", "time/", "memory/", "mask/false"))
+        return "min" if falls else "max"
+
+    def _is_evaluated(self, epoch: int) -> bool:
+        return epoch % self.trainer.eval_every_epochs == 0 or epoch == self.trainer.epochs
+
+    def _stopped_early(self) -> bool:
+        limit, progress = self.trainer.early_stop_evals, self.saver.state.progress
+        if limit == 0 or progress.evals_since_best < limit:
+            return False
+        self.console.print(f"stopped early: {limit} evaluations without a better {self.trainer.monitor}")
+        return True
+
+    def _diverged(self, event: NonFiniteStep) -> DivergedError:
+        folder = self.black_box.write(event, self.data.train, self.saver.capture())
+        cause = first_cause(event.record)
+        return DivergedError(
+            f"step {event.record.step}, epoch {self.saver.state.progress.epoch}: {cause}. The weights were not touched "
+            f"by this step. What is known of it lies in {folder}.\n"
+            f"Run that step again, picture by picture: python -m maskrcnn_exp train replay={folder}\n"
+            f"The last good checkpoint: {self.saver.folder.last}"
+        )
+
+    def say_signal(self, name: str) -> None:
+        self.console.print(f"{name}: saving after this step; once more to leave at once")
+
+    def _interrupt(self) -> None:
+        self.saver.save()
+        folder = self.saver.folder.folder.parent
+        words = " ".join(word for word in self.saver.identity.overrides if not word.startswith("run_dir="))
+        command = f"python -m maskrcnn_exp train {words}".rstrip()
+        self.console.print(f"saved {self.saver.folder.last}\nGo on with: {command} run_dir={folder}")
+        raise Interrupted
+
+
+def _block(epoch: int, epochs: int, values: dict[str, float], result: ValidationResult | None) -> str:
+    losses = {name: values[tags.train_loss_tag(name)] for name in LOSSES}
+    total = values[tags.TRAIN_TOTAL]
+    if result is None:
+        return epoch_block(epoch, epochs, losses, total)
+    return epoch_block(
+        epoch,
+        epochs,
+        losses,
+        total,
+        val_total=result.total,
+        bbox_ap=result.coco.bbox["AP"],
+        bbox_ap50=result.coco.bbox["AP50"],
+        segm_ap=result.coco.segm["AP"],
+        segm_ap50=result.coco.segm["AP50"],
+    )

@@ -7,6 +7,7 @@
     └── CheckpointError  exit 5  a checkpoint is absent, damaged or does not fit
 
     Interrupted          exit 130  not an error: SIGINT or SIGTERM came, the state is saved
+    Pruned                         not an error: a study stopped this trial, the state is saved
 
 A message says what is wrong, what was found, what was expected, where, and what to do next.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["CheckpointError", "ConfigError", "DataError", "DivergedError", "Interrupted", "UserError"]
+__all__ = ["CheckpointError", "ConfigError", "DataError", "DivergedError", "Interrupted", "Pruned", "UserError"]
 
 
 class UserError(Exception):
@@ -60,3 +61,11 @@ class Interrupted(Exception):  # noqa: N818 - it names an event, not a fault
     """SIGINT or SIGTERM arrived; what was done so far is saved."""
 
     exit_code = 130
+
+
+class Pruned(Exception):  # noqa: N818 - it names an event, not a fault
+    """A study stopped this trial; what was done so far is saved."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

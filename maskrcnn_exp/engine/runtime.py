@@ -10,23 +10,27 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
+
+from maskrcnn_exp.errors import Interrupted, UserError
 
 __all__ = [
     "StopFlag",
     "build_fabric",
     "choose_precision",
     "launch",
+    "on_first",
     "pass_signals_on",
     "set_determinism",
     "stop_on_signals",
 ]
 
 Precision = Literal["32-true", "bf16-mixed"]
+_Result = TypeVar("_Result")
 
 
 def choose_precision(asked: str, accelerator: str) -> tuple[Precision, str]:
@@ -107,6 +111,26 @@ class _Sealed:
 
 def _call(function: Callable[..., Any], arguments: tuple[Any, ...], fabric: Fabric) -> _Sealed:
     return _Sealed(function(fabric, *arguments))
+
+
+def on_first(fabric: Fabric, compute: Callable[[], _Result]) -> _Result:
+    """Compute on the first process and return the result on all of them; they must all call this.
+
+    An error that a user can cause is raised on all of them too: a process that went on alone would wait for ever.
+    """
+    if fabric.world_size == 1:
+        return compute()
+    answer: tuple[Any, UserError | Interrupted | None] = (None, None)
+    if fabric.is_global_zero:
+        try:
+            answer = (compute(), None)
+        except (UserError, Interrupted) as error:
+            answer = (None, error)
+    answer = fabric.broadcast(answer)
+    if answer[1] is not None:
+        raise answer[1]
+    result: _Result = answer[0]
+    return result
 
 
 def set_determinism(deterministic: bool) -> None:

@@ -15,6 +15,7 @@ from torchvision.models.detection import MaskRCNN
 
 from maskrcnn_exp.data.target import GroundTruth, Sample
 from maskrcnn_exp.engine.coco_ap import STANDARD_MAX_DETS, CocoResult, Detections, encode_detections, evaluate_coco
+from maskrcnn_exp.engine.runtime import on_first
 from maskrcnn_exp.errors import Interrupted
 from maskrcnn_exp.model.forward import Losses, losses_and_detections
 from maskrcnn_exp.model.parts import LOSSES, LossName
@@ -85,7 +86,7 @@ def validate(
         network.train(was_training)
         network.transform.paste_masks = pasted
     losses, detections = _gather(fabric, losses), _gather(fabric, detections)
-    coco: CocoResult = _on_first(fabric, lambda: evaluate_coco(ground_truth, detections, max_dets))
+    coco = on_first(fabric, lambda: evaluate_coco(ground_truth, detections, max_dets))
     mean = _join(losses)
     return ValidationResult(
         losses=mean,
@@ -142,12 +143,6 @@ def _gather(fabric: Fabric, mine: list[Any]) -> list[Any]:
     everyone: list[list[Any] | None] = [None] * fabric.world_size
     torch.distributed.all_gather_object(everyone, mine)
     return [item for items in everyone if items is not None for item in items]
-
-
-def _on_first(fabric: Fabric, compute: Callable[[], Any]) -> Any:
-    """Compute on the first process and hand the result to all."""
-    result = compute() if fabric.is_global_zero else None
-    return fabric.broadcast(result) if fabric.world_size > 1 else result
 
 
 def limit_ground_truth(ground_truth: GroundTruth, pictures: int) -> GroundTruth:

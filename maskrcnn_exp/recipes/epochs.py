@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from maskrcnn_exp.engine.black_box import BlackBox, first_cause
 from maskrcnn_exp.engine.loop import NonFiniteStep, train_epoch
 from maskrcnn_exp.engine.memory import peak_gib
 from maskrcnn_exp.engine.meter import step_values
-from maskrcnn_exp.engine.runtime import StopFlag
+from maskrcnn_exp.engine.runtime import StopFlag, on_first
 from maskrcnn_exp.engine.saver import Saver
 from maskrcnn_exp.engine.state import Progress, is_better
 from maskrcnn_exp.engine.validation import ValidationResult, validate
-from maskrcnn_exp.errors import DivergedError, Interrupted
+from maskrcnn_exp.errors import DivergedError, Interrupted, Pruned
 from maskrcnn_exp.model.parts import LOSSES
 from maskrcnn_exp.recipes.setup import Data
 from maskrcnn_exp.record import tags
 from maskrcnn_exp.record.console import Console, epoch_block
 from maskrcnn_exp.schema import TrainerConfig
 
-__all__ = ["Epochs"]
+__all__ = ["Epochs", "TrialHandle"]
+
+
+class TrialHandle(Protocol):
+    """What a run knows of the study that it is a trial of. It is pickled to the run's processes."""
+
+    def report(self, epoch: int, values: Mapping[str, float]) -> str | None:
+        """Hear of an epoch on the run's first process; return the reason to end the run, or None to go on.
+
+        Called once for every epoch, evaluated or not, when its record and its checkpoint are written. A kill between
+        those and the call leaves the epoch unreported: a resumed run goes on with the next one.
+
+        Args:
+            epoch: Counted from 1.
+            values: The epoch's tags as recorded.
+        """
 
 
 @dataclass
@@ -33,6 +50,7 @@ class Epochs:
     saver: Saver
     black_box: BlackBox
     detections: int
+    trial: TrialHandle | None = None
 
     def run(self, stop: StopFlag) -> None:
         """Train, validate, record and save, epoch by epoch, until the last or until nothing improves."""
@@ -40,9 +58,13 @@ class Epochs:
         while progress.epoch <= self.trainer.epochs and not self._stopped_early():
             self._train_epoch(stop)
             result = self._validate(stop) if self._is_evaluated(progress.epoch) else None
-            self._finish_epoch(result)
+            reason = self._report(progress.epoch, self._finish_epoch(result))
+            # A signal goes first: it is meant for whoever started the trial too, who must not begin another one.
             if stop.agreed(self.saver.state.fabric):
                 self._interrupt()
+            if reason is not None:
+                self.console.print(f"pruned: {reason}")
+                raise Pruned(reason)
 
     def _train_epoch(self, stop: StopFlag) -> None:
         state, meter = self.saver.state, self.saver.meter
@@ -89,19 +111,25 @@ class Epochs:
                 self._interrupt()
                 raise
 
-    def _finish_epoch(self, result: ValidationResult | None) -> None:
-        """Record and print the epoch, decide whether it is the best one, save."""
+    def _finish_epoch(self, result: ValidationResult | None) -> dict[str, float]:
+        """Record and print the epoch, decide whether it is the best one, save; return what was recorded."""
         state, meter = self.saver.state, self.saver.meter
         epoch = state.progress.epoch
         values = meter.values() | {"memory/peak_gib": peak_gib(state.fabric.device)}
         if result is not None:
             values |= result.values()
-        self.saver.log.epoch(epoch, values)
+        recorded = self.saver.log.epoch(epoch, values)
         self.console.print(_block(epoch, self.trainer.epochs, values, result))
         best = self._is_best(state.progress, values) if result is not None else False
         state.progress.next_epoch()
         meter.reset()
         self.saver.save(best=best, epoch=epoch)
+        return recorded
+
+    def _report(self, epoch: int, values: Mapping[str, float]) -> str | None:
+        """Tell the study of an epoch; return its reason to stop, the same on every process."""
+        trial = self.trial
+        return None if trial is None else on_first(self.saver.state.fabric, lambda: trial.report(epoch, values))
 
     def _is_best(self, progress: Progress, values: dict[str, float]) -> bool:
         value = values.get(self.trainer.monitor, math.nan)

@@ -12,8 +12,8 @@ from maskrcnn_exp.engine.checkpoint import CheckpointFolder
 from maskrcnn_exp.engine.meter import EpochMeter
 from maskrcnn_exp.engine.runtime import launch, pass_signals_on, stop_on_signals
 from maskrcnn_exp.engine.saver import RunIdentity, Saver
-from maskrcnn_exp.errors import Interrupted, UserError
-from maskrcnn_exp.recipes.epochs import Epochs
+from maskrcnn_exp.errors import Interrupted, Pruned, UserError
+from maskrcnn_exp.recipes.epochs import Epochs, TrialHandle
 from maskrcnn_exp.recipes.resume import find_checkpoint, open_log, start_or_resume
 from maskrcnn_exp.recipes.setup import (
     build_state,
@@ -44,32 +44,40 @@ class _Outcome:
     """How a process ended; carried over process borders."""
 
     objective: float | None = None
-    error: UserError | Interrupted | None = None
+    error: UserError | Interrupted | Pruned | None = None
 
 
-def run(config: TrainConfig, settings: RunSettings) -> float | None:
+def run(config: TrainConfig, settings: RunSettings, trial: TrialHandle | None = None) -> float | None:
     """Train, and return the best value of the monitored tag.
+
+    Args:
+        trial: Hears of every epoch and may end the run; None outside of a study.
 
     Raises:
         UserError: the run cannot start, or diverged.
         Interrupted: a signal came; the state is saved.
+        Pruned: `trial` ended the run; the state is saved.
     """
     fabric, device_line = fabric_for(config.trainer)
     with pass_signals_on(several=config.trainer.devices > 1):
-        outcome: _Outcome = launch(fabric, _run_process, config, settings, device_line)
+        outcome: _Outcome = launch(fabric, _run_process, config, settings, device_line, trial)
     if outcome.error is not None:
         raise outcome.error
     return outcome.objective
 
 
-def _run_process(fabric: Fabric, config: TrainConfig, settings: RunSettings, device_line: str) -> _Outcome:
+def _run_process(
+    fabric: Fabric, config: TrainConfig, settings: RunSettings, device_line: str, trial: TrialHandle | None
+) -> _Outcome:
     try:
-        return _Outcome(objective=_train(fabric, config, settings, device_line))
-    except (UserError, Interrupted) as error:
+        return _Outcome(objective=_train(fabric, config, settings, device_line, trial))
+    except (UserError, Interrupted, Pruned) as error:
         return _Outcome(error=error)
 
 
-def _train(fabric: Fabric, config: TrainConfig, settings: RunSettings, device_line: str) -> float | None:
+def _train(
+    fabric: Fabric, config: TrainConfig, settings: RunSettings, device_line: str, trial: TrialHandle | None
+) -> float | None:
     console = Console.of_process(first=fabric.is_global_zero)
     source = find_checkpoint(config.resume, settings.folder)
     console.print(f"run: {settings.folder}\n{device_line}")
@@ -97,7 +105,7 @@ def _train(fabric: Fabric, config: TrainConfig, settings: RunSettings, device_li
             log.text("config", f"```yaml\n{settings.config_yaml}\n```", 0)
             log.text("groups", f"```\n{groups_table(group_rows(state))}\n```", 0)
 
-    epochs = Epochs(trainer, console, data, saver, BlackBox(settings.folder / "black_box"), detections)
+    epochs = Epochs(trainer, console, data, saver, BlackBox(settings.folder / "black_box"), detections, trial)
     with log, stop_on_signals(epochs.say_signal) as stop:
         epochs.run(stop)
     console.print(_farewell(saver, trainer.monitor, settings))

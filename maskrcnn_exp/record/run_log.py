@@ -51,13 +51,16 @@ class RunLog:
         """A log that checks tags and writes nothing, for the processes beside the first one."""
         return cls(None)
 
-    def epoch(self, epoch: int, values: Mapping[str, float | None]) -> None:
+    def epoch(self, epoch: int, values: Mapping[str, float | None]) -> dict[str, float]:
         """Record the numbers of one epoch, counted from 1, under tags of EPOCH_TAGS and EXTRA_TAGS.
+
+        Returns:
+            What was recorded, that is without the points that were left out.
 
         Raises:
             ValueError: a tag is not among them.
         """
-        self._record(epoch, values, _EPOCH)
+        return self._record(epoch, values, _EPOCH)
 
     def step(self, step: int, values: Mapping[str, float | None]) -> None:
         """Record the numbers of one optimiser step, counted from 1, under tags of STEP_TAGS.
@@ -96,7 +99,7 @@ class RunLog:
     ) -> None:
         self.close()
 
-    def _record(self, step: int, values: Mapping[str, float | None], allowed: frozenset[str]) -> None:
+    def _record(self, step: int, values: Mapping[str, float | None], allowed: frozenset[str]) -> dict[str, float]:
         unknown = [tag for tag in values if tag not in allowed]
         if unknown:
             raise ValueError(_unknown_tags(unknown, allowed))
@@ -105,6 +108,7 @@ class RunLog:
         if self._events and defined:
             self._events.scalars(defined, step)
             self._events.flush()
+        return defined
 
 
 def _unknown_tags(unknown: list[str], allowed: frozenset[str]) -> str:

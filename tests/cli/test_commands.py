@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.commands import run_command
 from tests.recipes.conftest import SMALL
-
-REPOSITORY = Path(__file__).parents[2]
-
-
-def run(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "maskrcnn_exp", *words],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
 
 HELP = """Usage: maskrcnn-exp [OPTIONS] COMMAND [ARGS]...
 
@@ -54,7 +38,7 @@ Commands:
 def cpu_seconds(*words: str, cwd: Path) -> tuple[float, subprocess.CompletedProcess[str]]:
     """Return the processor time of a command: what it takes on an idle machine, whatever else runs on this one."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    result = run(*words, cwd=cwd)
+    result = run_command(*words, cwd=cwd)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, result
 
@@ -71,7 +55,7 @@ def test_help_is_frozen_and_quick(tmp_path: Path) -> None:
 
 
 def test_train_help_lists_groups_keys_and_examples(tmp_path: Path) -> None:
-    result = run("train", "--help", cwd=tmp_path)
+    result = run_command("train", "--help", cwd=tmp_path)
     assert result.returncode == 0
     for words in (
         "dataset: coco, mask_png, shapes\n",
@@ -83,7 +67,7 @@ def test_train_help_lists_groups_keys_and_examples(tmp_path: Path) -> None:
 
 
 def test_evaluate_help(tmp_path: Path) -> None:
-    assert "checkpoint=PATH" in run("evaluate", "--help", cwd=tmp_path).stdout
+    assert "checkpoint=PATH" in run_command("evaluate", "--help", cwd=tmp_path).stdout
 
 
 @pytest.mark.parametrize(
@@ -102,7 +86,7 @@ def test_evaluate_help(tmp_path: Path) -> None:
 def test_a_users_mistake_is_one_message_and_its_exit_code(
     words: list[str], code: int, message: str, tmp_path: Path
 ) -> None:
-    result = run(*words, cwd=tmp_path)
+    result = run_command(*words, cwd=tmp_path)
     assert result.returncode == code, result.stderr
     assert message in result.stderr
     assert "Traceback" not in result.stdout + result.stderr
@@ -118,14 +102,14 @@ def test_data_mistake_exits_3(tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     (tmp_path / "boxes.json").write_text("{}")
     words = ["dataset=coco", "dataset.train.images=pictures", "dataset.train.annotations=boxes.json"]
-    result = run("train", *words, cwd=tmp_path)
+    result = run_command("train", *words, cwd=tmp_path)
     assert result.returncode == 3, result.stderr
     assert "boxes.json" in result.stderr
     assert "Traceback" not in result.stderr
 
 
 def test_cfg_job_prints_the_configuration(tmp_path: Path) -> None:
-    result = run("train", "--cfg", "job", "lr.mask_mult=7", cwd=tmp_path)
+    result = run_command("train", "--cfg", "job", "lr.mask_mult=7", cwd=tmp_path)
     assert result.returncode == 0
     assert "mask_mult: 7.0" in result.stdout
 
@@ -133,23 +117,23 @@ def test_cfg_job_prints_the_configuration(tmp_path: Path) -> None:
 def test_train_evaluate_and_multirun_from_another_folder(tmp_path: Path) -> None:
     """The three commands of the first page, from a folder that is not the repository."""
     short = [*SMALL, "trainer.epochs=1"]
-    trained = run("train", *short, "run_dir=out", cwd=tmp_path)
+    trained = run_command("train", *short, "run_dir=out", cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
     assert (tmp_path / "out/.hydra/overrides.yaml").is_file()
     best = tmp_path / "out/checkpoints/best.pt"
-    evaluated = run("evaluate", f"checkpoint={best}", "output=numbers.json", cwd=tmp_path)
+    evaluated = run_command("evaluate", f"checkpoint={best}", "output=numbers.json", cwd=tmp_path)
     assert evaluated.returncode == 0, evaluated.stderr
     shown = next(line for line in trained.stdout.splitlines() if "Validation Loss" in line)
     assert shown in evaluated.stdout  # the same number, computed again
     assert (tmp_path / "numbers.json").is_file()
-    refused = run("evaluate", f"checkpoint={best}", "model.fpn_channels=8", cwd=tmp_path)
+    refused = run_command("evaluate", f"checkpoint={best}", "model.fpn_channels=8", cwd=tmp_path)
     assert refused.returncode == 2
     assert "the network is the checkpoint's" in refused.stderr
 
 
 @pytest.mark.slow
 def test_multirun_gives_each_trial_its_folder(tmp_path: Path) -> None:
-    swept = run("train", "--multirun", *SMALL, "trainer.epochs=1", "lr.mask_mult=1,5", cwd=tmp_path)
+    swept = run_command("train", "--multirun", *SMALL, "trainer.epochs=1", "lr.mask_mult=1,5", cwd=tmp_path)
     assert swept.returncode == 0, swept.stderr
     trials = sorted(path.parent.parent.name for path in tmp_path.glob("multirun/*/*/checkpoints/last.pt"))
     assert trials == ["0", "1"]
@@ -158,6 +142,6 @@ def test_multirun_gives_each_trial_its_folder(tmp_path: Path) -> None:
 
 def test_a_plain_torch_file_is_not_taken_for_a_checkpoint(tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(1)}, tmp_path / "plain.pt")
-    result = run("evaluate", "checkpoint=plain.pt", cwd=tmp_path)
+    result = run_command("evaluate", "checkpoint=plain.pt", cwd=tmp_path)
     assert result.returncode == 5
     assert "model.weights=plain.pt" in result.stderr

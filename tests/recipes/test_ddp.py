@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from maskrcnn_exp.record.history import History
+from tests.commands import run_command
 from tests.recipes.conftest import SMALL
 
-REPOSITORY = Path(__file__).parents[2]
 SAME = (
     *SMALL,
     "model.backbone_norm=frozen_bn",  # batch norms would see half the batch on each process
@@ -26,15 +23,8 @@ SAME = (
 
 
 def train(folder: Path, *overrides: str) -> str:
-    result = subprocess.run(
-        [sys.executable, "-m", "maskrcnn_exp", "train", *SAME, *overrides, f"run_dir={folder}"],
-        cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    words = ("train", *SAME, *overrides, f"run_dir={folder}")
+    result = run_command(*words, cwd=folder.parent, timeout_seconds=300)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 

@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,26 +13,18 @@ import pytest
 
 from maskrcnn_exp.errors import DataError
 from maskrcnn_exp.record.history import History
+from tests.commands import start_command
 from tests.recipes.conftest import SMALL
 from tests.recipes.records import assert_same_checkpoint, assert_same_record
 
-REPOSITORY = Path(__file__).parents[2]
 STEPS = 18  # three epochs of six
 OVERRIDES = (*SMALL, "trainer.epochs=3", "trainer.checkpoint_every_steps=2", "trainer.ema_decay=0.9")
 
 
 def start(folder: Path, *overrides: str) -> subprocess.Popen[str]:
-    """Start the real command in its own process group."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "maskrcnn_exp", "train", *OVERRIDES, *overrides, f"run_dir={folder}"],
-        cwd=REPOSITORY,
-        # Two threads, as on a user's machine: their timing must not show in the result.
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "2"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    # Two threads, as on a user's machine: their timing must not show in the result.
+    words = ("train", *OVERRIDES, *overrides, f"run_dir={folder}")
+    return start_command(*words, cwd=folder.parent, OMP_NUM_THREADS="2")
 
 
 def recorded_steps(folder: Path) -> int:

@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
+from maskrcnn_exp.record.secrets import mask_urls
+
 __all__ = ["environment"]
 
 _PACKAGES: Final = (
@@ -35,7 +37,8 @@ def environment(extra: Mapping[str, object] | None = None) -> dict[str, object]:
     """Describe software, machine, code version and command line; `extra` is added and wins.
 
     Versions are read without importing anything. Holds no environment variables, no host name and no user name:
-    the home folder in the command line becomes `~`. Never fails: what cannot be found out is None.
+    the home folder in the command line becomes `~`, the password of a URL `***`. Never fails: what cannot be
+    found out is None.
     """
     return {
         "python": platform.python_version(),
@@ -101,4 +104,5 @@ def _run_git(folder: Path, *arguments: str) -> str | None:
 def _command_line(arguments: list[str]) -> list[str]:
     home = os.path.expanduser("~")
     hide = home not in ("", "/", "~")
-    return [argument.replace(home, "~") if hide else argument for argument in arguments]
+    masked = map(mask_urls, arguments)
+    return [argument.replace(home, "~") if hide else argument for argument in masked]

@@ -49,6 +49,12 @@ def test_no_user_no_host_and_no_variables(monkeypatch: pytest.MonkeyPatch, tmp_p
         assert len(word) < 5 or word not in text  # `root` and the like may stand in other words
 
 
+def test_passwords_of_urls_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["maskrcnn-exp", "train", "--multirun", "hydra.sweeper.storage=postgresql://me:hunter2@db/study"]
+    monkeypatch.setattr(sys, "argv", words)
+    assert environment()["command"] == [*words[:3], "hydra.sweeper.storage=postgresql://me:***@db/study"]
+
+
 def test_commit_and_changes_of_a_checkout_are_told(tmp_path: Path) -> None:
     package = tmp_path / "package"
     package.mkdir()

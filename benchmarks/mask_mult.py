@@ -15,7 +15,12 @@ from pathlib import Path
 
 from maskrcnn_exp.record.history import History
 
-COLUMNS = ("mAP/segm_AP", "mAP/bbox_AP", "loss/train_loss_mask", "update_ratio/mask")
+COLUMNS = {  # tag: how its numbers are printed
+    "mAP/segm_AP": ".4f",
+    "mAP/bbox_AP": ".4f",
+    "loss/train_loss_mask": ".4f",
+    "update_ratio/mask": ".2e",  # so small that four places would hide the differences
+}
 
 
 def train(folder: Path, multiplier: float, seed: int, epochs: int, overrides: list[str]) -> dict[str, float]:
@@ -26,11 +31,11 @@ def train(folder: Path, multiplier: float, seed: int, epochs: int, overrides: li
     return {tag: float(history.series(tag).values[-1]) for tag in COLUMNS}
 
 
-def cell(values: list[float]) -> str:
-    """Return mean, and the standard deviation where there are several values."""
+def cell(values: list[float], form: str) -> str:
+    """Return mean, and the standard deviation where there are several values, in a number format such as `.4f`."""
     if len(values) == 1:
-        return f"{values[0]:.4f}"
-    return f"{statistics.mean(values):.4f} ± {statistics.stdev(values):.4f}"
+        return f"{values[0]:{form}}"
+    return f"{statistics.mean(values):{form}} ± {statistics.stdev(values):{form}}"
 
 
 def main() -> None:
@@ -47,7 +52,8 @@ def main() -> None:
             train(arguments.folder / f"{multiplier:g}_{seed}", multiplier, seed, arguments.epochs, arguments.overrides)
             for seed in arguments.seeds
         ]
-        print(f"| {multiplier:g} | {' | '.join(cell([run[tag] for run in runs]) for tag in COLUMNS)} |", flush=True)
+        cells = (cell([run[tag] for run in runs], form) for tag, form in COLUMNS.items())
+        print(f"| {multiplier:g} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -315,7 +315,7 @@ class TrainerConfig:
     eval_every_epochs: int = 1
     ema_decay: float = 0.0  # exponential moving average of the weights, used for evaluation; 0: off
     monitor: str = "mAP/segm_AP"  # tag that decides best.pt, early stopping and the objective
-    monitor_mode: str = "auto"  # max, min; auto: min for losses, max for the rest
+    monitor_mode: str = "auto"  # max, min; auto: min for losses, times and memory, max for the rest
     early_stop_evals: int = 0  # evaluations without a better monitor before stopping; 0: off
     keep_checkpoints: int = 0  # per-epoch checkpoints kept beside last and best
     checkpoint_every_steps: int = 0  # 0: only by time and at each epoch's end

@@ -75,6 +75,7 @@ class EpochMeter:
         return {
             "time/data_s": self._sums["data_seconds"] / steps,
             "time/step_s": self._sums["seconds"] / steps,
+            "time/epoch_s": self._sums["seconds"],
         }
 
     def reset(self) -> None:

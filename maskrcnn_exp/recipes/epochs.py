@@ -142,8 +142,7 @@ class Epochs:
     def _mode(self) -> str:
         if self.trainer.monitor_mode != "auto":
             return self.trainer.monitor_mode
-        falls = self.trainer.monitor.startswith(("loss/", "time/", "memory/", "mask/false"))
-        return "min" if falls else "max"
+        return "min" if tags.falls(self.trainer.monitor) else "max"
 
     def _is_evaluated(self, epoch: int) -> bool:
         return epoch % self.trainer.eval_every_epochs == 0 or epoch == self.trainer.epochs

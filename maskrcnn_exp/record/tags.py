@@ -14,6 +14,7 @@ __all__ = [
     "TRAIN_TOTAL",
     "VAL_TOTAL",
     "clip_tag",
+    "falls",
     "grad_norm_tag",
     "lr_tag",
     "map_tag",
@@ -87,6 +88,11 @@ def step_tag(name: str) -> str:
     return f"step/{name}"
 
 
+def falls(tag: str) -> bool:
+    """Say whether less is better: of losses, seconds, memory and wrong mask pixels. Of all else more is."""
+    return tag.removeprefix("step/").startswith(("loss", "total", "time/", "memory/", "mask/false_"))
+
+
 EPOCH_TAGS: Final[tuple[str, ...]] = (
     *(train_loss_tag(loss) for loss in LOSSES),
     TRAIN_TOTAL,
@@ -102,6 +108,7 @@ EPOCH_TAGS: Final[tuple[str, ...]] = (
     "time/data_s",
     "time/step_s",
     "time/eval_s",
+    "time/epoch_s",
     "memory/peak_gib",
 )
 """Written once per epoch, step = epoch from 1."""

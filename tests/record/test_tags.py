@@ -73,6 +73,7 @@ EPOCH = [
     "time/data_s",
     "time/step_s",
     "time/eval_s",
+    "time/epoch_s",
     "memory/peak_gib",
 ]
 

@@ -18,7 +18,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"model", "data"}),
     frozenset({"optim"}),
     frozenset({"engine", "record"}),
-    frozenset({"recipes", "compose", "config_check"}),
+    frozenset({"recipes", "sweep", "compose", "config_check"}),
     frozenset({"cli", "__main__"}),
 )
 """From the bottom. A name of two words is a module that lies lower than its folder."""

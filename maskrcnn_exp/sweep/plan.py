@@ -1,0 +1,90 @@
+"""What the trials of a study are: points of a search space, or repeats of two settings with other seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from maskrcnn_exp.sweep.objective import Direction
+from maskrcnn_exp.sweep.settings import SweeperSettings, build_sampler
+from maskrcnn_exp.sweep.space import SearchSpace, grid_choices, trial_words
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+    from optuna.distributions import BaseDistribution
+
+__all__ = ["ARM", "ARMS", "SEED", "RepeatPlan", "SearchPlan", "is_grid"]
+
+ARMS: Final = ("best", "default")
+ARM: Final = "arm"  # attribute of a repeat: one of ARMS
+SEED: Final = "seed"  # attribute of a repeat
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """Trials whose parameters the sampler chooses."""
+
+    study_name: str
+    n_trials: int
+    directions: tuple[Direction, ...]
+    space: SearchSpace
+    settings: SweeperSettings
+    config: Any  # what a custom search space gets to see
+
+    @property
+    def distributions(self) -> Mapping[str, BaseDistribution]:
+        return self.space.distributions
+
+    def prepare(self, study: Study, number: int) -> None:
+        """Seed the sampler by the trial's number: a resumed study must not draw its old points again."""
+        grid = None
+        if is_grid(self.settings):
+            grid = {name: grid_choices(distribution) for name, distribution in self.space.distributions.items()}
+        study.sampler = build_sampler(self.settings, number, grid)
+
+    def words(self, trial: Trial) -> list[str]:
+        if self.settings.custom_search_space:
+            from hydra.utils import get_method
+
+            for word in self.space.fixed:
+                key, _, value = word.partition("=")
+                trial.set_user_attr(key, value)  # hydra-optuna-sweeper's users read them there
+            get_method(self.settings.custom_search_space)(self.config, trial)
+        return trial_words(self.space, trial.params)
+
+
+@dataclass(frozen=True)
+class RepeatPlan:
+    """The winner and the default in turn, pair by pair with one seed each."""
+
+    study_name: str
+    pairs: int
+    directions: tuple[Direction, ...]
+    best_words: tuple[str, ...]
+    default_words: tuple[str, ...]
+    seed_key: str
+    first_seed: int
+
+    @property
+    def n_trials(self) -> int:
+        return len(ARMS) * self.pairs
+
+    @property
+    def distributions(self) -> Mapping[str, BaseDistribution]:
+        return {}
+
+    def prepare(self, study: Study, number: int) -> None:
+        """Nothing is drawn."""
+
+    def words(self, trial: Trial) -> list[str]:
+        arm, seed = ARMS[trial.number % len(ARMS)], self.first_seed + trial.number // len(ARMS)
+        trial.set_user_attr(ARM, arm)
+        trial.set_user_attr(SEED, seed)
+        chosen = self.best_words if arm == "best" else self.default_words
+        kept = [word for word in chosen if word.partition("=")[0].lstrip("+") != self.seed_key]
+        return [*kept, f"{self.seed_key}={seed}"]
+
+
+def is_grid(settings: SweeperSettings) -> bool:
+    return str(settings.sampler.get("_target_", "")).endswith("GridSampler")

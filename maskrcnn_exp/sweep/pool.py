@@ -1,0 +1,245 @@
+"""The workers of one command: processes of this machine with a device each, or jobs of a Hydra launcher."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from multiprocessing.process import BaseProcess
+from typing import Any, Final, Protocol
+
+from maskrcnn_exp.errors import ConfigError, Interrupted
+from maskrcnn_exp.sweep.worker import Job, work
+
+__all__ = ["LauncherPool", "LocalPool", "Pool", "device_shares"]
+
+_MAX_STARTS_IN_VAIN: Final = 5
+
+
+class Pool(Protocol):
+    """Workers that end by themselves when no trial is left to start."""
+
+    def start(self, missing: int) -> None:
+        """Bring the number of workers up to n_jobs, but start no more than `missing`."""
+
+    def died(self) -> list[str]:
+        """Return what is to be said of workers that ended badly since the last call."""
+
+    @property
+    def alive(self) -> int:
+        """Workers at work."""
+
+    def stop(self) -> None:
+        """Let the workers save, give their trials back and end; wait for it."""
+
+
+@dataclass
+class LocalPool:
+    """Worker processes of this machine."""
+
+    job: Job
+    n_jobs: int
+    _processes: list[BaseProcess | None] = field(init=False)
+    _payload: bytes = field(init=False)
+    _in_vain: int = 0  # workers in a row that died
+
+    def __post_init__(self) -> None:
+        self._processes = [None] * self.n_jobs
+        self._payload = _pack(self.job)
+
+    def start(self, missing: int) -> None:
+        """Start workers on free places.
+
+        Raises:
+            ConfigError: one worker after the other dies.
+        """
+        if self._in_vain >= _MAX_STARTS_IN_VAIN:
+            raise ConfigError(
+                f"{self._in_vain} workers in a row died at once. What they printed stands above, or in the console.log "
+                f"of the newest trial in {self.job.spec.folder}. The study is kept: the same command goes on."
+            )
+        for place, process in enumerate(self._processes):
+            if process is None and missing > 0:
+                self._processes[place] = self._start(place)
+                missing -= 1
+
+    def _start(self, place: int) -> BaseProcess:
+        # Spawned, not forked: the process must read its share of the machine before torch is loaded.
+        context = multiprocessing.get_context("spawn")
+        process = context.Process(target=_worker_main, args=(self._payload,), name=f"worker-{place}")
+        with _environment(device_shares(self.n_jobs)[place]):
+            process.start()
+        return process
+
+    def died(self) -> list[str]:
+        said = []
+        for place, process in enumerate(self._processes):
+            if process is None or process.is_alive():
+                continue
+            process.join()
+            self._processes[place] = None
+            code = process.exitcode or 0
+            self._in_vain = self._in_vain + 1 if code not in (0, Interrupted.exit_code) else 0
+            if self._in_vain:
+                said.append(f"worker {place} died ({_cause(code)}); its trial goes on from its last checkpoint")
+        return said
+
+    @property
+    def alive(self) -> int:
+        return sum(process is not None and process.is_alive() for process in self._processes)
+
+    def stop(self) -> None:
+        for process in self._processes:
+            if process is not None and process.pid is not None and process.is_alive():
+                os.kill(process.pid, signal.SIGTERM)
+        for process in self._processes:
+            if process is not None:
+                process.join()
+
+
+@dataclass
+class LauncherPool:
+    """Worker jobs through another Hydra launcher: joblib's processes, a Slurm array of submitit's.
+
+    What is launched is a worker, not a trial: it takes trials from the storage as long as there are some, so nobody
+    waits for the slowest of a batch. The launcher blocks until its jobs are done; it gets a thread.
+    """
+
+    job: Job
+    n_jobs: int
+    _thread: threading.Thread | None = None
+    _problems: list[str] = field(default_factory=list)
+    _launches: int = 0
+    _in_vain: int = 0
+
+    def start(self, missing: int) -> None:
+        if self._thread is not None and self._thread.is_alive():
+            return
+        if self._in_vain >= _MAX_STARTS_IN_VAIN:
+            raise ConfigError(f"the launcher failed {self._in_vain} times in a row, last: {self._problems[-1]}")
+        self._thread = threading.Thread(target=self._launch, args=(min(missing, self.n_jobs),), daemon=True)
+        self._thread.start()
+
+    def _launch(self, workers: int) -> None:
+        from hydra.core.plugins import Plugins
+
+        try:
+            launcher = Plugins.instance().instantiate_launcher(
+                hydra_context=self.job.hydra_context, task_function=_WorkerTask(self.job), config=self.job.config
+            )
+            # The jobs are numbered from far above: a job's number is its folder, and low ones are the trials'.
+            names = [[f"hydra.sweep.subdir=.workers/job_{self._launches}_{place}"] for place in range(workers)]
+            self._launches += 1
+            for result in launcher.launch(names, initial_job_idx=0):
+                _ = result.return_value
+            self._in_vain = 0
+        except Exception as error:
+            self._in_vain += 1
+            self._problems.append(f"{type(error).__name__}: {str(error)[:500]}")
+
+    def died(self) -> list[str]:
+        said, self._problems = [f"launcher: {problem}" for problem in self._problems], self._problems[-1:]
+        return said if not self.alive else []
+
+    @property
+    def alive(self) -> int:
+        return self.n_jobs if self._thread is not None and self._thread.is_alive() else 0
+
+    def stop(self) -> None:
+        """Wait: no signal reaches another machine, but the workers read in the storage that they shall stop."""
+        if self._thread is not None:
+            self._thread.join()
+
+
+class _WorkerTask:
+    """What a launcher calls in place of the program: a worker. Carries its job packed, as Hydra's own state is."""
+
+    def __init__(self, job: Job) -> None:
+        self._payload = _pack(replace(job, orphans_stop=False))
+
+    def __call__(self, config: Any) -> None:
+        _unpack(self._payload, work)
+
+
+def _pack(job: Job) -> bytes:
+    import cloudpickle
+    from hydra.core.singleton import Singleton
+
+    packed: bytes = cloudpickle.dumps((job, Singleton.get_state()))
+    return packed
+
+
+def _unpack(payload: bytes, run: Any) -> Any:
+    import pickle
+
+    from hydra.core.singleton import Singleton
+    from hydra.core.utils import setup_globals
+
+    job, singletons = pickle.loads(payload)
+    Singleton.set_state(singletons)
+    setup_globals()
+    return run(job)
+
+
+def _worker_main(payload: bytes) -> None:
+    """A local worker process, from its first line to its exit code."""
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()  # a terminal's Ctrl-C goes to the driver alone, which passes it on once
+    try:
+        told_to_stop = not _unpack(payload, work)
+    except KeyboardInterrupt:
+        told_to_stop = True
+    sys.exit(Interrupted.exit_code if told_to_stop else 0)
+
+
+def device_shares(n_jobs: int, devices_each: int = 1) -> list[dict[str, str]]:
+    """Return each worker's environment: its GPUs where there are some, else its share of the processor's threads."""
+    gpus = _visible_gpus()
+    if gpus:
+        groups = [gpus[start : start + devices_each] for start in range(0, len(gpus), devices_each)]
+        return [{"CUDA_VISIBLE_DEVICES": ",".join(groups[place % len(groups)])} for place in range(n_jobs)]
+    if n_jobs == 1:
+        return [{}]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = str(max(1, cores // n_jobs))
+    return [{"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads} for _ in range(n_jobs)]
+
+
+def _visible_gpus() -> list[str]:
+    """Name the GPUs without importing torch, which takes seconds."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [name for name in chosen.split(",") if name.strip() not in ("", "-1")]
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    try:
+        listed = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=20, check=False).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [str(number) for number, line in enumerate(line for line in listed.splitlines() if line.startswith("GPU "))]
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _cause(code: int) -> str:
+    return f"exit code {code}" if code > 0 else signal.Signals(-code).name

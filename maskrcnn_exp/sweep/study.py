@@ -1,0 +1,239 @@
+"""A study over many workers: who gets which trial, whose trial is nobody's any more, when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from maskrcnn_exp.errors import ConfigError
+from maskrcnn_exp.sweep import attrs
+from maskrcnn_exp.sweep.objective import Direction
+from maskrcnn_exp.sweep.presence import Watch
+from maskrcnn_exp.sweep.storage import StorageSpec
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+    from optuna.distributions import BaseDistribution
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial, TrialState
+
+__all__ = ["DEATHS", "MAX_DEATHS", "Plan", "SharedStudy", "Taken", "is_failure"]
+
+DEATHS: Final = "deaths"  # int: workers that died on this trial without a report since the one before
+MAX_DEATHS: Final = 5
+_REPORTS: Final = "reports_at_death"
+
+Notes = Mapping[str, object]
+NO_NOTES: Final[Notes] = {}
+
+
+class Plan(Protocol):
+    """What the trials of a study are; picklable."""
+
+    @property
+    def study_name(self) -> str: ...
+    @property
+    def n_trials(self) -> int: ...
+    @property
+    def directions(self) -> tuple[Direction, ...]: ...
+    @property
+    def distributions(self) -> Mapping[str, BaseDistribution]: ...
+    def prepare(self, study: Study, number: int) -> None:
+        """Set the study's sampler for the trial that is asked for next."""
+
+    def words(self, trial: Trial) -> list[str]:
+        """Return the trial's command-line words; its `distributions` are suggested already."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A trial that a worker has."""
+
+    worker: str
+    number: int
+    trial_id: int
+    words: list[str]
+
+
+@dataclass
+class SharedStudy:
+    """One connection to a study. Every method may be called by many workers at once."""
+
+    spec: StorageSpec
+    plan: Plan
+    watch: Watch
+    storage: BaseStorage = field(init=False)
+    study: Study = field(init=False)
+
+    def __post_init__(self) -> None:
+        import optuna
+
+        self.storage = self.spec.open()
+        self.study = optuna.load_study(study_name=self.plan.study_name, storage=self.storage)
+
+    @classmethod
+    def create(cls, spec: StorageSpec, plan: Plan, watch: Watch, found: Callable[[Study, bool], None]) -> SharedStudy:
+        """Open the study, made where it is absent; `found(study, is_new)` checks or fills it, alone.
+
+        Raises:
+            ConfigError: a study of this name has other directions.
+        """
+        import optuna
+
+        storage = spec.open()
+        with spec.lock(storage):
+            names = {summary.study_name for summary in storage.get_all_studies()}
+            is_new = plan.study_name not in names
+            study = optuna.create_study(
+                study_name=plan.study_name, storage=storage, directions=list(plan.directions), load_if_exists=True
+            )
+            before = tuple(direction.name.lower() for direction in study.directions)
+            if before != plan.directions:
+                raise ConfigError(
+                    f"study {plan.study_name} in {spec.shown} was made to {'/'.join(before)}, now asked to "
+                    f"{'/'.join(plan.directions)}. Give hydra.sweeper.study_name=… a new name."
+                )
+            found(study, is_new)
+        return cls(spec, plan, watch)
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        """All trials as they are now, by number. Not to be changed."""
+        study_id = self.storage.get_study_id_from_name(self.plan.study_name)
+        return self.storage.get_all_trials(study_id, deepcopy=False)
+
+    def take(self, worker: str) -> Taken | None:
+        """Give the worker a trial: one that waits or was left by a dead worker, else a new one.
+
+        Returns:
+            None where no trial is left to start; others may still be running.
+        """
+        from optuna.trial import TrialState
+
+        with self.spec.lock(self.storage):
+            self.release_dead()
+            trials = self.trials
+            waiting = [trial.number for trial in trials if trial.state == TrialState.WAITING]
+            if not waiting and len(trials) >= self.plan.n_trials:
+                return None
+            self.plan.prepare(self.study, min(waiting, default=len(trials)))
+            trial = self.study.ask(dict(self.plan.distributions))
+            trial.set_user_attr(attrs.LEASE, worker)
+            words = self.plan.words(trial)
+            trial.set_user_attr(attrs.OVERRIDES, words)
+            trial.set_user_attr(attrs.FOLDER, str(trial.number))
+            return Taken(worker, trial.number, trial._trial_id, words)
+
+    def release_dead(self) -> list[int]:
+        """Put back the trials whose worker is gone, and give up those that keep killing it; return their numbers.
+
+        The caller holds the lock.
+        """
+        from optuna.trial import TrialState
+
+        study_attrs = self.study.user_attrs
+        released = []
+        for trial in self.trials:
+            if trial.state != TrialState.RUNNING:
+                continue
+            holder = trial.user_attrs.get(attrs.LEASE)
+            # The lease is written under the lock: a trial without one was asked for by a worker that died there.
+            if holder is not None and not self.watch.is_dead(holder, study_attrs):
+                continue
+            self._release(trial)
+            released.append(trial.number)
+        return released
+
+    def release_dead_now(self) -> list[int]:
+        with self.spec.lock(self.storage):
+            return self.release_dead()
+
+    def _release(self, trial: FrozenTrial) -> None:
+        from optuna.trial import TrialState
+
+        reports = len(trial.intermediate_values)
+        progressed = reports > trial.user_attrs.get(_REPORTS, 0)
+        deaths = 1 if progressed else trial.user_attrs.get(DEATHS, 0) + 1
+        self._set(trial._trial_id, DEATHS, deaths)
+        self._set(trial._trial_id, _REPORTS, reports)
+        if deaths < MAX_DEATHS:
+            self.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+            return
+        reason = f"its worker died {deaths} times in a row without a new epoch (out of memory?)"
+        self._set(trial._trial_id, attrs.REASON, reason)
+        self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+
+    def give_back(self, taken: Taken, notes: Notes = NO_NOTES) -> None:
+        """The worker stops before the trial is done: it waits for the next one."""
+        from optuna.trial import TrialState
+
+        self._move(taken, TrialState.WAITING, None, notes)
+
+    def complete(self, taken: Taken, values: Sequence[float], notes: Notes = NO_NOTES) -> None:
+        """`notes` are attributes to keep with the trial, here and in the other endings."""
+        from optuna.trial import TrialState
+
+        self._move(taken, TrialState.COMPLETE, list(values), notes)
+
+    def prune(self, taken: Taken, reason: str, notes: Notes = NO_NOTES) -> None:
+        """Optuna takes a pruned trial's last report as its value."""
+        from optuna.trial import TrialState
+
+        reports = self.storage.get_trial(taken.trial_id).intermediate_values
+        one = len(self.plan.directions) == 1 and reports
+        values = [reports[max(reports)]] if one else None
+        self._move(taken, TrialState.PRUNED, values, {**notes, attrs.REASON: reason})
+
+    def fail(self, taken: Taken, reason: str, notes: Notes = NO_NOTES, *, diverged: bool = False) -> None:
+        """`diverged`: the setting is bad, not the program; that does not count against the failure budget."""
+        from optuna.trial import TrialState
+
+        self._move(taken, TrialState.FAIL, None, {**notes, attrs.REASON: reason, attrs.DIVERGED: diverged})
+
+    def attr(self, taken: Taken, key: str) -> Any:
+        return self.storage.get_trial(taken.trial_id).user_attrs.get(key)
+
+    def halt(self, reason: str, code: int) -> None:
+        """Stop the whole study: every trial would fail alike."""
+        self.study.set_user_attr("halted", {"reason": reason, "code": code})
+
+    def halted(self) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = self.study.user_attrs.get("halted")
+        return found
+
+    def request_stop(self, pool: str) -> None:
+        """Ask the workers of one command to give their trials back, wherever they run."""
+        self.study.set_user_attr(attrs.STOP + pool, True)
+
+    def stop_requested(self, pool: str) -> bool:
+        return bool(self.study.user_attrs.get(attrs.STOP + pool))
+
+    def clear_halt(self) -> None:
+        if self.halted() is not None:
+            self.study.set_user_attr("halted", None)
+
+    def _move(self, taken: Taken, state: TrialState, values: list[float] | None, notes: Notes) -> None:
+        """Change the state of a trial, where it is still this worker's: one who stood still may have lost it."""
+        with self.spec.lock(self.storage):
+            frozen = self.storage.get_trial(taken.trial_id)
+            if frozen.state.is_finished() or frozen.user_attrs.get(attrs.LEASE) != taken.worker:
+                return
+            for key, value in notes.items():
+                self._set(taken.trial_id, key, value)
+            if state.is_finished():
+                # The grid sampler stops the study when its grid is done, which Optuna allows in `optimize` only.
+                with suppress(RuntimeError):
+                    self.study.sampler.after_trial(self.study, frozen, state, values)
+            self.storage.set_trial_state_values(taken.trial_id, state, values)
+
+    def _set(self, trial_id: int, key: str, value: object) -> None:
+        self.storage.set_trial_user_attr(trial_id, key, value)
+
+
+def is_failure(trial: FrozenTrial) -> bool:
+    """Say whether a trial counts against the failure budget: it failed for another reason than divergence."""
+    from optuna.trial import TrialState
+
+    return trial.state == TrialState.FAIL and not trial.user_attrs.get(attrs.DIVERGED, False)

@@ -1,0 +1,282 @@
+"""One sweep, read top-down: what is searched, the study, its workers, the result, and whether it is more than noise."""
+
+from __future__ import annotations
+
+import math
+import sys
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from maskrcnn_exp.errors import ConfigError, Interrupted
+from maskrcnn_exp.record.atomic import write_atomic
+from maskrcnn_exp.record.console import Console
+from maskrcnn_exp.record.secrets import mask_urls
+from maskrcnn_exp.sweep import attrs
+from maskrcnn_exp.sweep.drive import Drive, StopRequest, stop_requests
+from maskrcnn_exp.sweep.identity import check_identity, default_name, study_folder
+from maskrcnn_exp.sweep.live import StudyBar, farewell, study_header, trial_line
+from maskrcnn_exp.sweep.objective import Direction, Metric, parse_metric
+from maskrcnn_exp.sweep.plan import ARM, ARMS, SEED, RepeatPlan, SearchPlan, is_grid
+from maskrcnn_exp.sweep.pool import LauncherPool, LocalPool, Pool
+from maskrcnn_exp.sweep.repeat_stats import RepeatVerdict, compare_arms, metric_unit
+from maskrcnn_exp.sweep.report import write_report
+from maskrcnn_exp.sweep.results import write_results
+from maskrcnn_exp.sweep.settings import SweeperSettings
+from maskrcnn_exp.sweep.space import SearchSpace, grid_choices, parse_space
+from maskrcnn_exp.sweep.standing import Standing
+from maskrcnn_exp.sweep.storage import StorageSpec
+from maskrcnn_exp.sweep.study import Plan, SharedStudy
+from maskrcnn_exp.sweep.worker import Job
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
+__all__ = ["Driver"]
+
+_SEEDS_APART: Final = 1000
+"""Repeats take seeds this far from the trials' own: a winner must win elsewhere than where it was chosen."""
+
+
+@dataclass
+class Driver:
+    """What Hydra's sweeper plugin delegates to."""
+
+    settings: SweeperSettings
+    hydra_context: Any
+    task_function: Any
+    config: Any
+
+    def sweep(self, arguments: Sequence[str]) -> None:
+        """Run or go on with the study that the command line describes.
+
+        Raises:
+            ConfigError: the settings, the space or an existing study do not fit.
+            Interrupted: a signal came; the same command goes on.
+        """
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.settings.check()
+        console = Console()
+        space = self._space(arguments)
+        metrics, directions = self._objectives()
+        name = self.settings.study_name or default_name(space)
+        spec = StorageSpec(study_folder(self.config, name), self.settings.storage)
+        plan = SearchPlan(name, self._n_trials(space), directions, space, self.settings, self.config)
+        job = self._job(spec, plan, metrics)
+        shared = SharedStudy.create(spec, plan, job.watch(), self._fill(space, spec.folder))
+        shared.clear_halt()
+        self._save_config(spec.folder)
+        shown = "" if spec.url is None else spec.shown
+        header = study_header(shared.study, spec.folder, plan.n_trials, shown, workers=self.settings.n_jobs)
+        console.print("\n".join([*space.warnings, *header]))
+        with stop_requests() as stop:
+            self._run(shared, job, console, stop)
+            verdict = self._repeat(shared, job, console, stop)
+        self._conclude(shared.study, spec.folder, console, verdict)
+
+    def _space(self, arguments: Sequence[str]) -> SearchSpace:
+        settings = self.settings
+        space = parse_space(arguments, settings.params, settings.search_space, group_choices=self._group_choices)
+        if not space.distributions and not settings.custom_search_space:
+            raise ConfigError(
+                "nothing to search: no key has a range. Expected one such as "
+                "'lr.mask_mult=tag(log, interval(0.1, 30))' on the command line, in hydra.sweeper.params, or a preset: "
+                "search=mask_head."
+            )
+        return space
+
+    def _group_choices(self, group: str) -> list[str]:
+        choices: list[str] = self.hydra_context.config_loader.get_group_options(group)
+        return choices
+
+    def _objectives(self) -> tuple[tuple[Metric, ...], tuple[Direction, ...]]:
+        asked, texts = self.settings.direction or (), self.settings.metric
+        metrics = tuple(parse_metric(text, direction) for text, direction in zip_longest(texts, asked) if text)
+        if metrics:
+            return metrics, tuple(metric.direction for metric in metrics)
+        return (), tuple("minimize" if word == "minimize" else "maximize" for word in asked or ("maximize",))
+
+    def _n_trials(self, space: SearchSpace) -> int:
+        if not is_grid(self.settings):
+            return self.settings.n_trials
+        points = 1
+        for distribution in space.distributions.values():
+            points *= len(grid_choices(distribution))
+        return min(self.settings.n_trials, points)
+
+    def _job(self, spec: StorageSpec, plan: Plan, metrics: tuple[Metric, ...]) -> Job:
+        return Job(
+            spec=spec,
+            plan=plan,
+            settings=self.settings,
+            metrics=metrics,
+            hydra_context=self.hydra_context,
+            task_function=self.task_function,
+            config=_trial_config(self.config, spec),
+            pool=uuid.uuid4().hex[:12],
+        )
+
+    def _fill(self, space: SearchSpace, folder: Path) -> Any:
+        def found(study: Study, is_new: bool) -> None:
+            check_identity(study, space, self.settings.metric, folder)
+            if is_new:
+                for params in self.settings.enqueue:
+                    study.enqueue_trial(dict(params))
+
+        return found
+
+    def _save_config(self, folder: Path) -> None:
+        from omegaconf import OmegaConf
+
+        text = mask_urls(OmegaConf.to_yaml(self.config))
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(folder / "multirun.yaml", lambda file: _write(file, text))
+
+    def _pool(self, job: Job) -> Pool:
+        n_jobs = min(self.settings.n_jobs, job.plan.n_trials)
+        target = str(self.config.hydra.launcher.get("_target_", ""))
+        return LocalPool(job, n_jobs) if target.endswith("BasicLauncher") else LauncherPool(job, n_jobs)
+
+    def _run(self, shared: SharedStudy, job: Job, console: Console, stop: StopRequest) -> None:
+        """Bring one study to its end, with a line per trial and its results on disk after each."""
+        folder, command, total = job.spec.folder, self._command(), job.plan.n_trials
+        done = sum(trial.state.is_finished() for trial in shared.trials)
+
+        def finished(trial: FrozenTrial) -> None:
+            standing = Standing.read(shared.study, folder)
+            best = standing.best if standing.is_single else standing.pareto
+            bar.print(trial_line(trial, total, best, standing.metrics))
+            write_results(shared.study, folder, command)
+
+        def show(done: int, running: list[FrozenTrial]) -> None:
+            bar.update(done, [_running_text(trial) for trial in running])
+
+        with StudyBar(total, done) as bar:
+            drive = Drive(shared, self._pool(job), job.pool, self.settings, bar.print, show, finished)
+            try:
+                drive.run(stop)
+            except Interrupted:
+                bar.print(f"stopped; what ran is saved in {folder}. Go on with: {self._typed()}")
+                raise
+            finally:
+                write_results(shared.study, folder, command)
+
+    def _repeat(self, shared: SharedStudy, job: Job, console: Console, stop: StopRequest) -> RepeatVerdict | None:
+        """Train winner and default anew with other seeds, as a study of its own beside the search."""
+        if self.settings.repeat_best == 0 or len(job.plan.directions) > 1:
+            return None
+        best = _best(shared)
+        if best is None:
+            return None
+        spec = replace(job.spec, folder=job.spec.folder / "repeat")
+        plan = RepeatPlan(
+            study_name=f"{job.plan.study_name}/repeat_of_{best.number}",
+            pairs=self.settings.repeat_best,
+            directions=job.plan.directions,
+            best_words=tuple(best.user_attrs[attrs.OVERRIDES]),
+            default_words=self._default_words(shared),
+            seed_key=self.settings.seed_key,
+            first_seed=_SEEDS_APART,
+        )
+        settings = self.settings.without_pruning()
+        spec = replace(spec, folder=spec.folder / str(best.number))
+        config = _trial_config(self.config, spec)
+        repeat_job = replace(job, spec=spec, plan=plan, settings=settings, config=config, pool=uuid.uuid4().hex[:12])
+        repeats = SharedStudy.create(
+            spec,
+            plan,
+            repeat_job.watch(),
+            lambda study, is_new: study.set_user_attr(attrs.METRIC, self.settings.metric),
+        )
+        console.print(f"repeating #{best.number} and the default, {plan.pairs} seeds each, without pruning")
+        self._run(repeats, repeat_job, console, stop)
+        return _verdict(repeats, job.plan.directions[0], self.settings.metric)
+
+    def _default_words(self, shared: SharedStudy) -> tuple[str, ...]:
+        return tuple(shared.study.user_attrs.get(attrs.FIXED, ()))
+
+    def _conclude(self, study: Study, folder: Path, console: Console, verdict: RepeatVerdict | None) -> None:
+        report = write_report(study, folder, command=self._command(), repeat=verdict) if self.settings.report else None
+        console.print("\n".join(farewell(study, folder, self._command(), repeat=verdict, report=report)))
+
+    def _command(self) -> str:
+        """Return how one training is started from a shell, without its words."""
+        from maskrcnn_exp.sweep.command import single_run_command
+
+        return single_run_command(sys.argv)
+
+    def _typed(self) -> str:
+        from maskrcnn_exp.sweep.command import typed_command
+
+        return typed_command(sys.argv)
+
+
+def _best(shared: SharedStudy) -> FrozenTrial | None:
+    try:
+        return shared.study.best_trial
+    except ValueError:
+        return None
+
+
+def _verdict(repeats: SharedStudy, direction: Direction, metric: Sequence[str]) -> RepeatVerdict:
+    values: dict[str, dict[int, float]] = {arm: {} for arm in ARMS}
+    for trial in repeats.trials:
+        if trial.state.name == "COMPLETE" and trial.values is not None and math.isfinite(trial.values[0]):
+            values[trial.user_attrs[ARM]][trial.user_attrs[SEED]] = trial.values[0]
+    best, default = (values[arm] for arm in ARMS)
+    scale, unit = metric_unit(metric[0]) if metric else (1.0, "")
+    return compare_arms(
+        list(best.values()),
+        list(default.values()),
+        direction,
+        scale,
+        unit=unit,
+        best_seeds=list(best),
+        default_seeds=list(default),
+    )
+
+
+def _running_text(trial: FrozenTrial) -> str:
+    if not trial.intermediate_values:
+        return f"#{trial.number}"
+    epoch = max(trial.intermediate_values)
+    return f"#{trial.number} epoch {epoch} {trial.intermediate_values[epoch]:.3f}"
+
+
+def _trial_config(config: Any, spec: StorageSpec) -> Any:
+    """Return the sweep's configuration as its trials get it: with the study's folder, without a password.
+
+    Hydra composes each trial anew from `hydra.overrides`, so that is where the folder must stand.
+    """
+    from omegaconf import open_dict, read_write
+
+    changed = config.copy()
+    with read_write(changed), open_dict(changed):
+        words = [
+            word
+            for word in map(str, changed.hydra.overrides.hydra)
+            if not word.lstrip("+").startswith(("hydra.sweeper.storage=", "hydra.sweep.dir="))
+        ]
+        words.append(f"hydra.sweep.dir={_quoted(str(spec.folder))}")
+        if spec.url is not None:
+            words.append(f"hydra.sweeper.storage={_quoted(spec.shown)}")
+        changed.hydra.overrides.hydra = words
+        changed.hydra.sweep.dir = str(spec.folder)
+        if "storage" in changed.hydra.sweeper:
+            changed.hydra.sweeper.storage = None if spec.url is None else spec.shown
+    return changed
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _write(file: Any, text: str) -> None:
+    file.write(text.encode())

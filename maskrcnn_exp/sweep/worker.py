@@ -1,0 +1,261 @@
+"""One worker of a study: takes a trial, trains it, tells the study, until no trial is left."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from maskrcnn_exp.errors import ConfigError, DataError, DivergedError, Interrupted, Pruned, UserError
+from maskrcnn_exp.record.secrets import mask_urls
+from maskrcnn_exp.sweep import attrs
+from maskrcnn_exp.sweep.objective import Metric, read_objective, summarize
+from maskrcnn_exp.sweep.presence import Presence, Watch
+from maskrcnn_exp.sweep.settings import SweeperSettings
+from maskrcnn_exp.sweep.storage import StorageSpec
+from maskrcnn_exp.sweep.study import Plan, SharedStudy, Taken, is_failure
+from maskrcnn_exp.sweep.trial import LeaseLost, StudyTrial, set_current_trial
+
+__all__ = ["Job", "failure_limit", "work"]
+
+CONSOLE: Final = "console.log"
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that a worker needs; carried to it with cloudpickle."""
+
+    spec: StorageSpec
+    plan: Plan
+    settings: SweeperSettings
+    metrics: tuple[Metric, ...]  # empty: what the program returns is the objective
+    hydra_context: Any
+    task_function: Any
+    config: Any  # the sweep's own Hydra configuration, without secrets
+    pool: str  # of the workers that one command started; they can be asked to stop through the storage
+    orphans_stop: bool = True  # this worker ends with the process that started it
+
+    def watch(self) -> Watch:
+        return Watch(self.spec.folder, self.settings.grace_seconds)
+
+
+def work(job: Job) -> bool:
+    """Run trials until none is left to start; return False where the worker was told to stop.
+
+    What goes wrong in a trial is kept with the trial and never ends the worker.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    beat = job.settings.grace_seconds / 4
+    with Presence(job.spec, job.plan.study_name, beat, orphans_stop=job.orphans_stop) as presence:
+        shared = SharedStudy(job.spec, job.plan, job.watch())
+        while not _is_over(shared, job):
+            taken = shared.take(presence.name)
+            if taken is None:
+                return True
+            if not _run_trial(shared, taken, job):
+                return False
+    return True
+
+
+def _is_over(shared: SharedStudy, job: Job) -> bool:
+    if shared.halted() is not None or shared.stop_requested(job.pool):
+        return True
+    return sum(is_failure(trial) for trial in shared.trials) > failure_limit(job.settings, job.plan)
+
+
+def failure_limit(settings: SweeperSettings, plan: Plan) -> int:
+    """Return how many trials of the whole study may fail."""
+    return int(settings.max_failure_rate * plan.n_trials)
+
+
+def _run_trial(shared: SharedStudy, taken: Taken, job: Job) -> bool:
+    """Run one trial to its end; return False where this worker was told to stop in the middle of it."""
+    folder = job.spec.folder / str(taken.number)
+    started = time.monotonic()
+    error: BaseException | None = None
+    returned: object = None
+    set_current_trial(_handle(job, taken, folder))
+    try:
+        with _output_to(folder / CONSOLE, job.settings.quiet):
+            returned = _call(job, taken)
+    except Exception as caught:
+        error = caught
+    finally:
+        set_current_trial(None)
+    seconds = float(shared.attr(taken, attrs.SECONDS) or 0.0) + time.monotonic() - started
+    notes = {attrs.SECONDS: seconds, **_record_of(shared, taken, folder, failed=error is not None)}
+    return _tell(shared, taken, job, _Ending(folder, returned, error, notes))
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """How a trial ended."""
+
+    folder: Path
+    returned: object
+    error: BaseException | None
+    notes: dict[str, object]  # attributes to keep with the trial
+
+
+def _handle(job: Job, taken: Taken, folder: Path) -> StudyTrial:
+    return StudyTrial(
+        storage=job.spec,
+        study_name=job.plan.study_name,
+        trial_id=taken.trial_id,
+        number=taken.number,
+        lease=taken.worker,
+        pool=job.pool,
+        metric=job.metrics[0] if len(job.metrics) == 1 else None,
+        settings=job.settings,
+        run_folder=folder,
+    )
+
+
+def _call(job: Job, taken: Taken) -> object:
+    """Compose the trial's configuration and call the program, as Hydra's own launcher does; raise what it raised."""
+    from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+    from hydra.core.utils import JobStatus
+
+    launcher = BasicLauncher()
+    launcher.setup(hydra_context=job.hydra_context, task_function=job.task_function, config=job.config)
+    try:
+        (result,) = launcher.launch([taken.words], initial_job_idx=taken.number)
+        if result.status == JobStatus.COMPLETED:
+            return result.return_value
+        raise result._return_value  # `return_value` would print it first
+    except Exception:
+        traceback.print_exc()
+        raise
+
+
+def _tell(shared: SharedStudy, taken: Taken, job: Job, end: _Ending) -> bool:
+    from optuna import TrialPruned
+
+    error, notes = end.error, end.notes
+    match error:
+        case None:
+            _tell_value(shared, taken, job, end)
+        case LeaseLost():
+            pass
+        case Interrupted():
+            shared.give_back(taken, notes)
+            return False
+        case Pruned() | TrialPruned():
+            shared.prune(taken, str(error) or "pruned by the program", notes)
+        case DivergedError():
+            shared.fail(taken, _first_line(error), notes, diverged=True)
+        case _:
+            shared.fail(taken, _first_line(error), notes)
+            _halt_where_all_would_fail(shared, error)
+    return True
+
+
+def _tell_value(shared: SharedStudy, taken: Taken, job: Job, end: _Ending) -> None:
+    if job.metrics:
+        values = _from_record(end.folder, job.metrics)
+    else:
+        values = _from_return(end.returned, len(job.plan.directions))
+    if isinstance(values, str):
+        shared.fail(taken, values, end.notes)
+    elif any(math.isnan(value) for value in values):
+        shared.fail(taken, f"the objective is not a number: {values}", end.notes, diverged=True)
+    else:
+        shared.complete(taken, values, end.notes)
+
+
+def _from_record(folder: Path, metrics: Sequence[Metric]) -> list[float] | str:
+    from maskrcnn_exp.record.history import History
+
+    try:
+        history = History.read(folder, {metric.tag for metric in metrics})
+    except DataError as error:
+        return str(error)
+    values = [read_objective(history, metric) for metric in metrics]
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        absent = [metric.tag for metric, value in zip(metrics, values, strict=True) if value is None]
+        return f"the record has no {', '.join(absent)}"
+    return known
+
+
+def _from_return(returned: object, objectives: int) -> list[float] | str:
+    found: list[Any] = list(returned) if isinstance(returned, list | tuple) else [returned]
+    try:
+        values = [float(value) for value in found]
+    except (TypeError, ValueError):
+        return f"the program returned {returned!r} where a number is the objective"
+    if len(values) != objectives:
+        return f"the program returned {len(values)} values, the study has {objectives} objectives"
+    return values
+
+
+def _record_of(shared: SharedStudy, taken: Taken, folder: Path, *, failed: bool) -> dict[str, object]:
+    """Return what the trial did to each loss, and list it for TensorBoard's HPARAMS tab."""
+    from maskrcnn_exp.record.history import History
+    from maskrcnn_exp.sweep.hparams import write_hparams
+
+    try:
+        summary = summarize(History.read(folder))
+    except DataError:
+        return {}  # a program that keeps no record, or a trial that failed before its start
+    params = shared.storage.get_trial(taken.trial_id).params
+    write_hparams(folder, params, summary["final"], space=shared.plan.distributions, failed=failed)
+    return {attrs.RECORD: dict(summary)}
+
+
+def _halt_where_all_would_fail(shared: SharedStudy, error: BaseException | None) -> None:
+    """A wrong path or key in the first trial is wrong in every trial."""
+    from optuna.trial import TrialState
+
+    worked = any(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in shared.trials)
+    if worked or error is None:
+        return
+    if isinstance(error, ConfigError | DataError):
+        shared.halt(str(error), error.exit_code)
+    elif _is_hydras(error):
+        shared.halt(str(error), ConfigError.exit_code)
+
+
+def _is_hydras(error: BaseException) -> bool:
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    return isinstance(error, HydraException | OmegaConfBaseException)
+
+
+def _first_line(error: BaseException | None) -> str:
+    text = mask_urls(str(error)).strip()
+    first = text.splitlines()[0] if text else ""
+    return first if isinstance(error, UserError) else f"{type(error).__name__}: {first}"
+
+
+@contextmanager
+def _output_to(path: Path, quiet: bool) -> Iterator[None]:
+    """Send what this process and its children print into a file while the context is open."""
+    if not quiet:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    with path.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for kept, descriptor in zip(saved, (1, 2), strict=True):
+            os.dup2(kept, descriptor)
+            os.close(kept)

@@ -1,0 +1,89 @@
+"""Who is alive: locks on this machine, heartbeats elsewhere."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from maskrcnn_exp.sweep import presence
+from maskrcnn_exp.sweep.presence import Presence, Watch
+from maskrcnn_exp.sweep.storage import StorageSpec
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> StorageSpec:
+    spec = StorageSpec(tmp_path)
+    optuna.create_study(storage=spec.open(), study_name="s")
+    return spec
+
+
+def _be_there(spec: StorageSpec, told: Any) -> None:
+    with Presence(spec, "s", 60) as here:
+        told.put(here.name)
+        time.sleep(60)
+
+
+def test_a_worker_is_alive_in_its_context_and_dead_after_it(spec: StorageSpec) -> None:
+    watch = Watch(spec.folder, grace_seconds=60)
+    with Presence(spec, "s", 60) as here:
+        name = here.name
+        told = multiprocessing.get_context("spawn").Queue()
+        process = multiprocessing.get_context("spawn").Process(target=_ask, args=(spec, name, told))
+        process.start()
+        assert told.get(timeout=60) is False
+        process.join()
+    assert watch.is_dead(name, {})
+
+
+def _ask(spec: StorageSpec, name: str, told: Any) -> None:
+    told.put(Watch(spec.folder, grace_seconds=60).is_dead(name, {}))
+
+
+def test_a_killed_worker_is_dead_at_once(spec: StorageSpec) -> None:
+    context = multiprocessing.get_context("spawn")
+    told = context.Queue()
+    process = context.Process(target=_be_there, args=(spec, told))
+    process.start()
+    name = told.get(timeout=60)
+    watch = Watch(spec.folder, grace_seconds=60)
+    assert not watch.is_dead(name, {})
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert watch.is_dead(name, {})
+
+
+def test_a_worker_elsewhere_is_dead_when_its_heartbeat_stood_still(
+    spec: StorageSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(presence.time, "monotonic", lambda: now)
+    watch, name = Watch(spec.folder, grace_seconds=60), "elsewhere:boot:1:abc"
+    assert not watch.is_dead(name, {"heartbeat/elsewhere:boot:1:abc": 4})
+    now = 159.0
+    assert not watch.is_dead(name, {"heartbeat/elsewhere:boot:1:abc": 4})
+    now = 161.0
+    assert watch.is_dead(name, {"heartbeat/elsewhere:boot:1:abc": 4})
+    assert not watch.is_dead(name, {"heartbeat/elsewhere:boot:1:abc": 5})  # it only was slow
+
+
+def test_a_worker_from_before_a_restart_of_this_machine_is_dead(spec: StorageSpec) -> None:
+    host = presence._machine().split(":")[0]
+    assert Watch(spec.folder, grace_seconds=60).is_dead(f"{host}:before:1:abc", {})
+
+
+def test_a_heartbeat_reaches_the_storage(spec: StorageSpec) -> None:
+    with Presence(spec, "s", 0.05) as here:
+        until = time.monotonic() + 20
+        beats: set[object] = set()
+        while len(beats) < 3 and time.monotonic() < until:
+            study = optuna.load_study(storage=spec.open(), study_name="s")
+            beats.add(study.user_attrs.get(f"heartbeat/{here.name}"))
+    assert len(beats) >= 3

@@ -1,0 +1,153 @@
+"""The verdict's numbers, worked by hand, and how often its interval holds the truth."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from maskrcnn_exp.sweep.repeat_stats import compare_arms, metric_unit, student_t_quantile
+
+
+@pytest.mark.parametrize(
+    ("degrees", "expected"),
+    [(1, 12.7062047), (2, 4.3026527), (4, 2.7764451), (10, 2.2281389), (30, 2.0422725), (1000, 1.9623391)],
+)
+def test_t_quantile_is_the_table_of_every_textbook(degrees: float, expected: float) -> None:
+    assert student_t_quantile(0.975, degrees) == pytest.approx(expected, abs=1e-7)
+
+
+def test_t_quantile_agrees_with_scipy_for_broken_degrees_of_freedom() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    for degrees in (1.0, 1.37, 2.6, 5.5, 17.2, 400.4):
+        for probability in (0.6, 0.9, 0.975, 0.9995):
+            expected = float(stats.t.ppf(probability, degrees))
+            assert student_t_quantile(probability, degrees) == pytest.approx(expected, rel=1e-9)
+
+
+def test_welch_interval_of_a_hand_worked_example() -> None:
+    # best 40 42 44: mean 42, sd 2, s²/n = 4/3; default 39 40 41: mean 40, sd 1, s²/n = 1/3. Sum 5/3, root 1.29099.
+    # Degrees: (5/3)² / ((16/9)/2 + (1/9)/2) = 2.7778 / 0.94444 = 2.94118. t = 3.2194 there, half width 4.1563.
+    verdict = compare_arms([0.40, 0.42, 0.44], [0.39, 0.40, 0.41], "maximize")
+    assert verdict.best.mean == pytest.approx(0.42)
+    assert verdict.best.sd == pytest.approx(0.02)
+    assert verdict.default.sd == pytest.approx(0.01)
+    assert verdict.difference == pytest.approx(0.02)
+    assert verdict.half_width == pytest.approx(student_t_quantile(0.975, 50 / 17) * math.sqrt(5 / 3) / 100)
+    assert verdict.half_width == pytest.approx(0.041563, abs=1e-5)
+    assert not verdict.paired
+    assert verdict.sentence == "+2.0 ± 4.2 points over the default: not proven"
+
+
+def test_same_seeds_in_any_order_are_paired() -> None:
+    # By seed 1 2 3: 43-40, 45-41, 47-42 = 3 4 5: mean 4, sd 1. Half width 4.30265 * 1 / sqrt(3) = 2.4841.
+    # Unpaired it would be ± 3.9 and prove less.
+    best, default = [0.43, 0.45, 0.47], [0.42, 0.40, 0.41]
+    verdict = compare_arms(best, default, "maximize", best_seeds=[1, 2, 3], default_seeds=[3, 1, 2])
+    assert verdict.paired
+    assert verdict.difference == pytest.approx(0.04)
+    assert verdict.half_width == pytest.approx(0.024841, abs=1e-6)
+    assert verdict.sentence == "+4.0 ± 2.5 points over the default: real"
+
+
+@pytest.mark.parametrize(
+    ("best_seeds", "default_seeds"),
+    [([1, 2, 3], [1, 2, 4]), ([1, 1, 2], [1, 1, 2]), (None, [1, 2, 3])],
+    ids=["others", "one_twice", "unknown"],
+)
+def test_without_the_same_seeds_arms_are_not_paired(
+    best_seeds: list[int] | None, default_seeds: list[int] | None
+) -> None:
+    values = [0.1, 0.2, 0.4]
+    assert not compare_arms(values, values, "maximize", best_seeds=best_seeds, default_seeds=default_seeds).paired
+
+
+def test_pairing_is_kept_where_it_makes_the_interval_wider() -> None:
+    # The arms go against each other: differences -4 0 4 points.
+    verdict = compare_arms(
+        [0.40, 0.42, 0.44], [0.44, 0.42, 0.40], "maximize", best_seeds=[1, 2, 3], default_seeds=[1, 2, 3]
+    )
+    welch = compare_arms([0.40, 0.42, 0.44], [0.44, 0.42, 0.40], "maximize")
+    assert verdict.paired
+    assert verdict.half_width > welch.half_width
+
+
+def test_worse_is_said_in_plain_words() -> None:
+    verdict = compare_arms([0.400, 0.402, 0.401], [0.420, 0.422, 0.421], "maximize")
+    assert verdict.outcome == "worse"
+    assert verdict.sentence == "-2.00 ± 0.23 points: worse than the default"
+
+
+def test_less_is_better_when_minimising() -> None:
+    verdict = compare_arms([0.50, 0.51, 0.52], [0.80, 0.81, 0.82], "minimize", unit_scale=1)
+    assert verdict.outcome == "real"
+    assert verdict.sentence == "-0.30 ± 0.02 (less is better) against the default: real"
+    assert compare_arms([0.80, 0.81, 0.82], [0.50, 0.51, 0.52], "minimize", 1).outcome == "worse"
+
+
+def test_one_repeat_says_nothing_about_noise() -> None:
+    verdict = compare_arms([0.45], [0.42, 0.41], "maximize")
+    assert verdict.outcome == "unknown"
+    assert math.isnan(verdict.half_width)
+    assert verdict.sentence == "+3.5 points over the default: one repeat says nothing about noise"
+
+
+def test_no_repeat_is_said_and_not_an_error() -> None:
+    verdict = compare_arms([], [0.4], "maximize")
+    assert verdict.outcome == "unknown"
+    assert verdict.sentence == "no repeat of both the winner and the default finished: nothing can be said"
+    assert verdict.table() == [("winner", "none finished", "0"), ("default", "40.0 points", "1")]
+
+
+def test_a_seed_that_changes_nothing_proves_nothing() -> None:
+    verdict = compare_arms([0.45] * 3, [0.42] * 3, "maximize", best_seeds=[1, 2, 3], default_seeds=[1, 2, 3])
+    assert verdict.outcome == "unknown"
+    assert "the seed changes nothing here" in verdict.sentence
+
+
+def test_table_shows_mean_and_standard_deviation_in_points() -> None:
+    verdict = compare_arms([0.40, 0.42, 0.44], [0.39, 0.40, 0.41], "maximize")
+    assert verdict.table() == [("winner", "42.0 ± 2.0 points", "3"), ("default", "40.0 ± 1.0 points", "3")]
+
+
+def test_failed_repeat_and_wrong_seeds_are_refused() -> None:
+    with pytest.raises(ValueError, match="best: got nan, expected finite numbers"):
+        compare_arms([0.4, math.nan], [0.3, 0.2], "maximize")
+    with pytest.raises(ValueError, match="default: got 1 seeds for 2 values"):
+        compare_arms([0.4, 0.5], [0.3, 0.2], "maximize", best_seeds=[1, 2], default_seeds=[1])
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("mAP/segm_AP@best", (100.0, "points")),
+        ("mAP/bbox_AP50", (100.0, "points")),
+        ("mAP/segm_APs@last", (100.0, "points")),
+        ("mAP/segm_AR100", (100.0, "points")),
+        ("mAP/segm_AP_maxdets100", (100.0, "points")),
+        ("time/step_s@sum", (1.0, "s")),
+        ("loss/val@best", (1.0, "")),
+        ("clip/mask", (1.0, "")),
+        ("value", (1.0, "")),
+    ],
+)
+def test_unit_of_a_metric_is_known_by_its_tag(metric: str, expected: tuple[float, str]) -> None:
+    assert metric_unit(metric) == expected
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_interval_holds_the_truth_95_times_of_100(paired: bool) -> None:
+    """Five and four seeds, arms with unequal noise, a true difference of 1."""
+    rng = np.random.default_rng(7)
+    trials, held = 2000, 0
+    for _ in range(trials):
+        shared = rng.normal(size=5)
+        default = 10 + shared + rng.normal(size=5)
+        best = 11 + shared + 3 * rng.normal(size=5)
+        seeds = list(range(5)) if paired else None
+        verdict = compare_arms(
+            best if paired else best[:4], default, "maximize", 1, best_seeds=seeds, default_seeds=seeds
+        )
+        held += abs(verdict.difference - 1) <= verdict.half_width
+    assert 0.93 <= held / trials <= 0.97

@@ -1,0 +1,99 @@
+"""The journal and its locks, with real files and real processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+
+from maskrcnn_exp.errors import ConfigError
+from maskrcnn_exp.sweep.storage import StorageSpec, file_lock
+
+
+def _study(folder: Path) -> optuna.Study:
+    return optuna.create_study(storage=StorageSpec(folder).open(), study_name="s", load_if_exists=True)
+
+
+def _hold(path: Path, told: Path) -> None:
+    with file_lock(path):
+        told.touch()
+        time.sleep(60)
+
+
+def _ask_many(folder: Path, times: int) -> None:
+    study = _study(folder)
+    for _ in range(times):
+        study.tell(study.ask(), 1.0)
+
+
+def test_a_journal_is_read_by_another_connection(tmp_path: Path) -> None:
+    study = _study(tmp_path)
+    study.tell(study.ask(), 3.0)
+    assert [trial.value for trial in _study(tmp_path).trials] == [3.0]
+
+
+def test_a_half_line_at_the_end_is_cut_off_before_the_next_line(tmp_path: Path) -> None:
+    """A full disk or a power cut can leave half a line; Optuna's own backend then never reads the journal again."""
+    study = _study(tmp_path)
+    study.tell(study.ask(), 1.0)
+    journal = tmp_path / "study.journal"
+    with journal.open("ab") as file:
+        file.write(b'{"op_code":4,"worker_id":"x","tri')
+    again = _study(tmp_path)
+    again.tell(again.ask(), 2.0)
+    assert [trial.value for trial in _study(tmp_path).trials] == [1.0, 2.0]
+
+
+def test_eight_processes_write_one_journal_without_losing_a_trial(tmp_path: Path) -> None:
+    _study(tmp_path)
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_ask_many, args=(tmp_path, 5)) for _ in range(8)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    trials = _study(tmp_path).trials
+    assert [process.exitcode for process in processes] == [0] * 8
+    assert sorted(trial.number for trial in trials) == list(range(40))
+    assert all(trial.value == 1.0 for trial in trials)
+
+
+def test_a_lock_dies_with_its_holder(tmp_path: Path) -> None:
+    """Optuna's own lock file would be waited for for 30 seconds."""
+    told = tmp_path / "told"
+    process = multiprocessing.get_context("spawn").Process(target=_hold, args=(tmp_path / "lock", told))
+    process.start()
+    while not told.exists():
+        time.sleep(0.01)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    started = time.monotonic()
+    with file_lock(tmp_path / "lock"):
+        assert time.monotonic() - started < 5
+    process.join()
+
+
+def test_a_storage_is_shown_without_its_password(tmp_path: Path) -> None:
+    spec = StorageSpec(tmp_path, "postgresql://ana:s3cret@host/studies")
+    assert "s3cret" not in spec.shown + repr(spec)
+    assert "ana" in spec.shown
+
+
+@pytest.mark.parametrize("url", ["postgresql://ana:s3cret@127.0.0.1:1/none", "nonsense://ana:s3cret@x/y"])
+def test_a_storage_that_does_not_answer_is_one_message_without_its_password(url: str, tmp_path: Path) -> None:
+    pytest.importorskip("psycopg")
+    with pytest.raises(ConfigError, match=r"hydra\.sweeper\.storage=") as caught:
+        StorageSpec(tmp_path, url).open()
+    assert "s3cret" not in str(caught.value)
+
+
+def test_sqlite_works_and_is_locked_by_a_file(tmp_path: Path) -> None:
+    spec = StorageSpec(tmp_path, f"sqlite:///{tmp_path}/study.db")
+    storage = spec.open()
+    with spec.lock(storage):
+        assert (tmp_path / ".study.lock").exists()

@@ -65,15 +65,13 @@ class HealthMonitor:
     def check(self, epoch: int, values: Mapping[str, float]) -> str | None:
         """Judge one epoch by itself and by those before it; return a sentence with numbers, or None.
 
-        What is known of this epoch and later ones, as after a resume in the middle, is replaced.
+        Later epochs, which a record may hold when a trial goes on from an older checkpoint, are not looked at.
 
         Args:
             epoch: Counted from 1.
             values: The epoch's tags; losses that it does not have are not judged.
         """
         for tag, curve in self._curves.items():
-            for stale in [known for known in curve if known >= epoch]:
-                del curve[stale]
             if tag in values:
                 curve[epoch] = values[tag]
         if not self._rules.enabled:

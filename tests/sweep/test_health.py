@@ -41,9 +41,19 @@ HEALTHY: Curves = {
 as the proposals get better; loss_mask is above ln 2 for four epochs."""
 
 
+UNLEARNING: Curves = {
+    "loss_objectness": [0.6847, 0.6122, 0.3993, 0.1280, 0.0608, 0.0706],
+    "loss_rpn_box_reg": [0.0074, 0.0074, 0.0074, 0.0073, 0.0070, 0.0068],
+    "loss_classifier": [1.0540, 0.8708, 0.7614, 0.7432, 0.6245, 0.6463],
+    "loss_box_reg": [0.0911, 0.4142, 0.5942, 0.8128, 0.7729, 0.8285],
+    "loss_mask": [1.0182, 0.6613, 0.6422, 0.8032, 0.6873, 0.7120],
+}
+"""The same with optimizer=sgd lr.base=0.02 lr.mask_mult=30 clip=none: the masks learn, then are thrown back."""
+
+
 def epochs_of(losses: Curves, weights: Mapping[str, float] | None = None) -> list[dict[str, float]]:
     """Return the tags of each epoch: losses, their weighted total, their shares."""
-    weights = {name: 1.0 for name in losses} | dict(weights or {})
+    weights = dict.fromkeys(losses, 1.0) | dict(weights or {})
     epochs = []
     for values in zip(*losses.values(), strict=True):
         weighted = {name: value * weights[name] for name, value in zip(losses, values, strict=True)}
@@ -65,8 +75,15 @@ def test_a_healthy_run_is_left_alone() -> None:
     assert judge(HEALTHY) == {}
 
 
-@given(factors=st.lists(st.floats(0.75, 1.25), min_size=60, max_size=60))
-def test_noise_of_a_quarter_does_not_end_a_healthy_run(factors: list[float]) -> None:
+def test_a_mask_head_that_its_learning_rate_throws_back_is_found() -> None:
+    assert judge(UNLEARNING) == {
+        4: "loss_mask 0.8032 after epoch 4 is again worse than chance (ln 2 = 0.6931)",
+        6: "loss_mask 0.7120 after epoch 6 is again at chance (ln 2 = 0.6931)",
+    }
+
+
+@given(factors=st.lists(st.floats(0.9, 1.1), min_size=60, max_size=60))
+def test_noise_of_a_tenth_does_not_end_a_healthy_run(factors: list[float]) -> None:
     noise = iter(factors)
     noisy = {name: [value * next(noise) for value in curve] for name, curve in HEALTHY.items()}
     assert judge(noisy, HealthRules()) == {}  # chance is judged without noise above: its margin is 3 %
@@ -90,7 +107,7 @@ def test_a_loss_many_times_its_first_value_has_exploded() -> None:
 
 def test_a_loss_that_rises_twice_to_many_times_its_best_has_exploded() -> None:
     falls_once = {"loss_mask": [2.0, 0.25, 0.5, 0.375, 0.75]}
-    assert judge(falls_once) == {}
+    assert judge(falls_once, HealthRules()) == {}
     rises_twice = {"loss_mask": [2.0, 0.25, 0.5, 0.625, 0.75]}
     assert list(judge(rises_twice, HealthRules())) == [5]  # 0.75 = 3 · 0.25, far from 3 · 2
 
@@ -105,6 +122,11 @@ def test_a_loss_without_weight_in_the_total_may_jump() -> None:
     curves = {"loss_rpn_box_reg": [0.004, 0.001, 0.008, 0.02], "loss_mask": [0.6, 0.5, 0.45, 0.4]}
     assert judge(curves) == {}
     assert list(judge(curves, weights={"loss_rpn_box_reg": 50})) == [4]  # 0.02 · 50 = 1 of 1.4 matters
+
+
+def test_a_jump_is_not_blamed_for_what_another_loss_does_to_the_total() -> None:
+    curves = {"loss_rpn_box_reg": [0.004, 0.001, 0.008, 0.02], "loss_mask": [0.6, 0.4, 0.5, 0.7]}
+    assert judge(curves, HealthRules()) == {}  # the total rises by 0.319 of 0.401, by 0.019 through the jump
 
 
 def test_a_loss_may_grow_where_the_others_fall_as_much() -> None:
@@ -161,17 +183,18 @@ def test_rules_that_are_off_find_nothing() -> None:
     assert judge({"loss_mask": [0.69, 0.69, 0.69, math.nan]}, HealthRules(enabled=False, mask_chance=LN2)) == {}
 
 
-UNHEALTHY: Curves = {"loss_mask": [0.5, 0.4, 0.2, 0.4, 0.7, 0.69], "loss_box_reg": [0.5, 0.4, 0.3, 0.2, 0.1, 0.1]}
+UNHEALTHY: Curves = {"loss_mask": [0.5, 0.4, 0.2, 0.4, 0.7, 0.1], "loss_box_reg": [0.5, 0.4, 0.3, 0.2, 0.1, 0.1]}
 
 
-@pytest.mark.parametrize("behind", range(7))
+@pytest.mark.parametrize("behind", range(1, 7))
 def test_a_resumed_trial_is_judged_as_if_it_had_never_stopped(tmp_path: Path, behind: int) -> None:
     """Also where the record already holds the epoch that is reported again, and those after it."""
-    epochs = epochs_of(UNHEALTHY)
-    assert set(judge(UNHEALTHY)) == {5, 6}
-    recorded = {tag: [epoch[tag] for epoch in epochs[: behind or 1]] for tag in epochs[0]}
+    epochs, undisturbed = epochs_of(UNHEALTHY), judge(UNHEALTHY)
+    assert list(undisturbed) == [5]
+    recorded = {tag: [epoch[tag] for epoch in epochs[:behind]] for tag in epochs[0]}
+    history = record_curves(tmp_path, recorded)
     for start in range(1, behind + 2):
-        monitor = HealthMonitor.from_history(RULES, record_curves(tmp_path / str(start), recorded))
+        monitor = HealthMonitor.from_history(RULES, history)
         rest = {e: monitor.check(e, epochs[e - 1]) for e in range(start, len(epochs) + 1)}
         found = {epoch: reason for epoch, reason in rest.items() if reason is not None}
-        assert set(found) == {epoch for epoch in (5, 6) if epoch >= start}
+        assert found == {epoch: reason for epoch, reason in undisturbed.items() if epoch >= start}

@@ -193,16 +193,16 @@ def test_grid_points_are_numbered_alike_in_every_process() -> None:
 
 
 def test_quasi_random_points_come_from_one_sequence_over_rebuilt_samplers() -> None:
-    """The first point is drawn at random; those after it are Sobol's: one in each quarter of [0, 1]."""
+    """The first point is drawn at random; those after it are Sobol's: one in each sixteenth of [0, 1]."""
     keys = {"sampler": {"_target_": "optuna.samplers.QMCSampler", "scramble": True}}
     study = optuna.create_study()
     points = []
-    for number in range(5):
+    for number in range(17):
         study.sampler = build_sampler(settings(**keys), number)
         trial = study.ask({"x": X})
         study.tell(trial, 0.0)
         points.append(trial.params["x"])
-    assert sorted(int(4 * point) for point in points[1:]) == [0, 1, 2, 3]
+    assert sorted(int(16 * point) for point in points[1:]) == list(range(16))
 
 
 def test_the_peers_given_up_arguments_are_accepted_at_their_default() -> None:

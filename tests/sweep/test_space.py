@@ -289,7 +289,25 @@ def test_lists_are_stored_as_text_and_reach_hydra_as_lists(value: list[Any]) -> 
 
 
 @pytest.mark.parametrize(
-    "text", ["a b", "a,b", "it's", 'say "hi"', "k=v", "$x", "${x}", "", "null", "True", "1e5", "007", "a\\"]
+    "text",
+    [
+        "a b",
+        "a,b",
+        "it's",
+        'say "hi"',
+        "k=v",
+        "$x",
+        "${x}",
+        "",
+        "null",
+        "True",
+        "false",
+        "NaN",
+        "-inf",
+        "1e5",
+        "007",
+        "a\\",
+    ],
 )
 def test_a_string_that_would_be_read_otherwise_is_quoted(text: str) -> None:
     """In a space made of a quoted choice, as a user types it."""

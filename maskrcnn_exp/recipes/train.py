@@ -10,7 +10,7 @@ from lightning_fabric import Fabric
 from maskrcnn_exp.engine.black_box import BlackBox
 from maskrcnn_exp.engine.checkpoint import CheckpointFolder
 from maskrcnn_exp.engine.meter import EpochMeter
-from maskrcnn_exp.engine.runtime import launch, pass_signals_on, stop_on_signals
+from maskrcnn_exp.engine.runtime import launch, on_first, pass_signals_on, stop_on_signals
 from maskrcnn_exp.engine.saver import RunIdentity, Saver
 from maskrcnn_exp.errors import Interrupted, Pruned, UserError
 from maskrcnn_exp.recipes.epochs import Epochs, TrialHandle
@@ -22,9 +22,10 @@ from maskrcnn_exp.recipes.setup import (
     group_rows,
     open_data,
 )
-from maskrcnn_exp.record.atomic import write_json_atomic
+from maskrcnn_exp.record.atomic import remove_leftovers, write_json_atomic
 from maskrcnn_exp.record.console import Console, groups_table, summary_lines
 from maskrcnn_exp.record.environment import environment
+from maskrcnn_exp.record.run_lock import RunLock
 from maskrcnn_exp.schema import TrainConfig
 
 __all__ = ["RunSettings", "run"]
@@ -69,16 +70,24 @@ def run(config: TrainConfig, settings: RunSettings, trial: TrialHandle | None = 
 def _run_process(
     fabric: Fabric, config: TrainConfig, settings: RunSettings, device_line: str, trial: TrialHandle | None
 ) -> _Outcome:
+    lock = RunLock(settings.folder)
     try:
+        on_first(fabric, lock.acquire)
         return _Outcome(objective=_train(fabric, config, settings, device_line, trial))
     except (UserError, Interrupted, Pruned) as error:
         return _Outcome(error=error)
+    finally:
+        lock.release()
 
 
 def _train(
     fabric: Fabric, config: TrainConfig, settings: RunSettings, device_line: str, trial: TrialHandle | None
 ) -> float | None:
     console = Console.of_process(first=fabric.is_global_zero)
+    checkpoints = CheckpointFolder(settings.folder / "checkpoints", config.trainer.keep_checkpoints)
+    if fabric.is_global_zero:
+        remove_leftovers(settings.folder)
+        remove_leftovers(checkpoints.folder)
     source = find_checkpoint(config.resume, settings.folder)
     console.print(f"run: {settings.folder}\n{device_line}")
 
@@ -94,7 +103,6 @@ def _train(
 
     log = open_log(settings.folder, checkpoint, source, writes=fabric.is_global_zero)
     identity = RunIdentity(data.categories, detections, settings.config_yaml, list(settings.overrides))
-    checkpoints = CheckpointFolder(settings.folder / "checkpoints", config.trainer.keep_checkpoints)
     trainer = config.trainer
     saver = Saver(
         checkpoints, state, meter, log, identity, trainer.checkpoint_every_steps, trainer.checkpoint_every_minutes

@@ -24,11 +24,30 @@ def sample_seed(seed: int, epoch: int, index: int) -> int:
 
 
 def auto_workers(device_type: str, processes: int) -> int:
-    """Return loader processes per device: none on a CPU, whose cores the training itself needs; up to 8 for a GPU."""
+    """Return loader processes per device: none on a CPU, whose cores the training itself needs; up to 8 for a GPU.
+
+    Args:
+        device_type: cpu or cuda.
+        processes: Of this training, one per device.
+    """
     if device_type == "cpu":
         return 0
+    return max(1, min(8, _cores_of_each(processes) - 1))
+
+
+def _cores_of_each(processes: int) -> int:
+    """Return the cores that one process of a training may use.
+
+    Those that the system gives us, in equal shares; fewer where OMP_NUM_THREADS says that other trainings share the
+    machine. torch's own threads follow that variable too.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(8, cores // processes - 1))
+    share = cores // processes
+    threads = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # a list has a number per nesting level
+    # torchrun sets it to 1 for everyone who has not set it: that says nothing about this machine.
+    if threads.isdecimal() and "TORCHELASTIC_RUN_ID" not in os.environ:
+        share = min(share, int(threads))
+    return share
 
 
 @dataclass(frozen=True)

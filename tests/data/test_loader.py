@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import chain
@@ -238,6 +241,8 @@ def test_validation_shares_partition_the_pictures(length: int, world: int, limit
 @pytest.fixture
 def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(4)), raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
 
 
 @pytest.mark.usefixtures("four_cores")
@@ -246,3 +251,33 @@ def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_workers_leave_a_core_to_each_process(device: str, processes: int, expected: int) -> None:
     assert auto_workers(device, processes) == expected
+
+
+@pytest.mark.usefixtures("four_cores")
+@pytest.mark.parametrize(
+    ("threads", "processes", "expected"),
+    [("2", 1, 1), ("3", 1, 2), ("2,1", 1, 1), ("64", 1, 3), ("2", 2, 1), ("", 1, 3), ("many", 1, 3), ("0", 1, 1)],
+)
+def test_workers_stay_within_the_share_of_a_machine_with_other_trainings(
+    threads: str, processes: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    assert auto_workers("cuda", processes) == expected
+
+
+@pytest.mark.usefixtures("four_cores")
+def test_the_one_thread_that_torchrun_sets_is_no_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    assert auto_workers("cuda", 1) == 3
+
+
+def test_threads_of_torch_follow_the_same_variable() -> None:
+    """Up to the machine's cores; without the variable it takes them all."""
+    code = "import torch; print(torch.get_num_threads())"
+    variables = {name: value for name, value in os.environ.items() if name != "MKL_NUM_THREADS"}
+    command = [sys.executable, "-c", code]
+    for threads in range(1, min(3, os.cpu_count() or 1) + 1):
+        asked = {**variables, "OMP_NUM_THREADS": str(threads)}
+        done = subprocess.run(command, env=asked, capture_output=True, text=True, check=True)
+        assert done.stdout == f"{threads}\n"

@@ -12,6 +12,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Final, Protocol
 
@@ -47,11 +49,13 @@ class LocalPool:
     job: Job
     n_jobs: int
     _processes: list[BaseProcess | None] = field(init=False)
+    _signs: list[Connection | None] = field(init=False)  # of life, one for each process
     _payload: bytes = field(init=False)
-    _in_vain: int = 0  # workers in a row that died
+    _in_vain: int = 0  # workers in a row that died before they could take a trial
 
     def __post_init__(self) -> None:
         self._processes = [None] * self.n_jobs
+        self._signs = [None] * self.n_jobs
         self._payload = _pack(self.job)
 
     def start(self, missing: int) -> None:
@@ -73,9 +77,11 @@ class LocalPool:
     def _start(self, place: int) -> BaseProcess:
         # Spawned, not forked: the process must read its share of the machine before torch is loaded.
         context = multiprocessing.get_context("spawn")
-        process = context.Process(target=_worker_main, args=(self._payload,), name=f"worker-{place}")
+        self._signs[place], sign = context.Pipe(duplex=False)
+        process = context.Process(target=_worker_main, args=(self._payload, sign), name=f"worker-{place}")
         with _environment(device_shares(self.n_jobs)[place]):
             process.start()
+        sign.close()  # the child has its own
         return process
 
     def died(self) -> list[str]:
@@ -85,11 +91,25 @@ class LocalPool:
                 continue
             process.join()
             self._processes[place] = None
-            code = process.exitcode or 0
-            self._in_vain = self._in_vain + 1 if code not in (0, Interrupted.exit_code) else 0
-            if self._in_vain:
-                said.append(f"worker {place} died ({_cause(code)}); its trial goes on from its last checkpoint")
+            code, came_up = process.exitcode or 0, self._came_up(place)
+            if code in (0, Interrupted.exit_code):
+                self._in_vain = 0
+                continue
+            self._in_vain = 0 if came_up else self._in_vain + 1
+            lost = "its trial goes on from its last checkpoint" if came_up else "before it could take a trial"
+            said.append(f"worker {place} died ({_cause(code)}), {lost}")
         return said
+
+    def _came_up(self, place: int) -> bool:
+        """Say whether the worker, which is dead by now, ever got so far as to take a trial."""
+        sign, self._signs[place] = self._signs[place], None
+        if sign is None:
+            return False
+        with sign:
+            try:
+                return sign.poll() and bool(sign.recv())
+            except (EOFError, OSError):
+                return False
 
     @property
     def alive(self) -> int:
@@ -188,12 +208,12 @@ def _unpack(payload: bytes, run: Any) -> Any:
     return run(job)
 
 
-def _worker_main(payload: bytes) -> None:
+def _worker_main(payload: bytes, sign: Connection) -> None:
     """A local worker process, from its first line to its exit code."""
     if hasattr(os, "setpgrp"):
         os.setpgrp()  # a terminal's Ctrl-C goes to the driver alone, which passes it on once
     try:
-        told_to_stop = not _unpack(payload, work)
+        told_to_stop = not _unpack(payload, partial(work, came_up=partial(sign.send, True)))
     except KeyboardInterrupt:
         told_to_stop = True
     sys.exit(Interrupted.exit_code if told_to_stop else 0)

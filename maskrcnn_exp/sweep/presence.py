@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import os
 import platform
 import signal
@@ -43,12 +44,14 @@ class Presence:
     def __init__(
         self, storage: StorageSpec, study_name: str, beat_seconds: float, *, orphans_stop: bool = False
     ) -> None:
-        """With `orphans_stop` this process gets a SIGTERM when the one that started it is gone."""
+        """With `orphans_stop` this process gets a SIGTERM when the one that spawned it is gone."""
         self.name = f"{_machine()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
         self._storage = storage
         self._study_name = study_name
         self._seconds = beat_seconds
-        self._parent = os.getppid() if orphans_stop else None
+        # Not getppid: it may be another process's by now, where the parent died while this one was starting.
+        self._parent = multiprocessing.parent_process() if orphans_stop else None
+        self.is_orphan = False  # a program may have its own idea of SIGTERM: look here too
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._path = _lock_path(storage.folder, self.name)
@@ -87,8 +90,8 @@ class Presence:
         while time.monotonic() < until:
             if self._stop.wait(min(1.0, self._seconds)):
                 return True
-            if self._parent is not None and os.getppid() != self._parent:
-                self._parent = None
+            if self._parent is not None and not self.is_orphan and not self._parent.is_alive():
+                self.is_orphan = True
                 os.kill(os.getpid(), signal.SIGTERM)
         return False
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
+import time
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from maskrcnn_exp.errors import ConfigError
 from maskrcnn_exp.record.secrets import mask_urls
@@ -17,10 +20,54 @@ from maskrcnn_exp.record.secrets import mask_urls
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
-__all__ = ["StorageSpec", "file_lock"]
+__all__ = ["StorageAway", "StorageSpec", "file_lock", "is_away", "patiently"]
 
 JOURNAL: Final = "study.journal"
 _LOCK: Final = ".study.lock"
+_RETRY_SECONDS: Final = 0.5
+_OPENINGS: Final = 20  # of a new database by several processes at once, each of which wants to create its tables
+
+_threads: Final[defaultdict[str, threading.Lock]] = defaultdict(threading.Lock)
+"""A lock of the kernel is the process's: it does not part its threads, and whoever closes the file drops it for all."""
+
+T = TypeVar("T")
+
+
+class StorageAway(ConfigError):  # noqa: N818 - it names a state
+    """Nobody answers at the storage's URL, or not any more."""
+
+
+def patiently(action: Callable[[], T], seconds: float) -> T:
+    """Return what `action` returns; where the storage's server is away, try again for up to `seconds`.
+
+    Raises:
+        Exception: whatever else `action` raises, and its last error when the time is over.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return action()
+        except Exception as error:
+            if not is_away(error) or time.monotonic() > until:
+                raise
+        time.sleep(_RETRY_SECONDS)
+
+
+def is_away(error: BaseException) -> bool:
+    """Say whether an error means that the storage's server does not answer, for now.
+
+    Optuna wraps every error of SQLAlchemy alike; the cause tells a lost connection from bad data.
+    """
+    if isinstance(error, StorageAway):
+        return True
+    from optuna.exceptions import StorageInternalError
+
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    if cause is None or not type(cause).__module__.startswith("sqlalchemy"):
+        return False
+    from sqlalchemy.exc import InterfaceError, OperationalError
+
+    return isinstance(cause, OperationalError | InterfaceError)
 
 
 @dataclass(frozen=True)
@@ -42,17 +89,19 @@ class StorageSpec:
         """Connect. Each process, and each thread that writes, opens its own.
 
         Raises:
-            ConfigError: the URL is not one of SQLAlchemy's, its driver is not installed, or nobody answers there.
+            ConfigError: the URL is not one of SQLAlchemy's, or its driver is not installed.
+            StorageAway: nobody answers there, or not to this user.
         """
         if self.url is None:
             return _open_journal(self.folder / JOURNAL)
         return _open_url(self.url, self.shown)
 
     @contextmanager
-    def lock(self, storage: BaseStorage) -> Iterator[None]:
+    def lock(self, storage: BaseStorage, study_name: str) -> Iterator[None]:
         """Hold the study alone, over processes and machines; released when the holder dies.
 
         A server's own advisory lock where there is one; for files a lock in the study's folder.
+        Not to be taken twice by one process.
         """
         engine = getattr(storage, "engine", None)
         dialect = engine.dialect.name if engine is not None else ""
@@ -63,13 +112,14 @@ class StorageSpec:
         import sqlalchemy
 
         take, give = _SERVER_LOCKS[dialect]
-        key = {"key": zlib.crc32(str(self.folder.name).encode())}
+        key = {"key": zlib.crc32(study_name.encode())}
         with engine.connect() as connection:
             connection.execute(sqlalchemy.text(take), key)
             try:
                 yield
             finally:
-                connection.execute(sqlalchemy.text(give), key)
+                with suppress(sqlalchemy.exc.DBAPIError):  # with a lost connection the lock is gone as well
+                    connection.execute(sqlalchemy.text(give), key)
 
 
 _SERVER_LOCKS: Final = {
@@ -85,7 +135,7 @@ def file_lock(path: Path) -> Iterator[None]:
     The kernel releases it when its holder dies, also by kill -9.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
+    with _threads[str(path)], path.open("ab") as file:
         _lock(file.fileno())
         yield  # closing the file releases the lock
 
@@ -98,7 +148,16 @@ def _lock(descriptor: int) -> None:
 
         msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined]
         return
-    fcntl.lockf(descriptor, fcntl.LOCK_EX)
+    while True:
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX)
+            return
+        except OSError as error:
+            # The kernel thinks in processes: one thread holds the study and another waits for the journal, and the
+            # other way round in the next process, is no deadlock, because nobody takes them in the other order.
+            if error.errno != errno.EDEADLK:
+                raise
+        time.sleep(0.001)
 
 
 def _open_journal(path: Path) -> BaseStorage:
@@ -115,20 +174,17 @@ class _JournalLock:
 
     def __init__(self, journal: Path) -> None:
         self._journal = journal
-        self._file: Any = None
-        self._threads = threading.Lock()  # the kernel's lock is the process's: it does not part its threads
+        self._held: Any = None
 
     def acquire(self) -> bool:
-        self._threads.acquire()
-        file = self._journal.with_name(f".{self._journal.name}.lock").open("ab")
-        _lock(file.fileno())
-        self._file = file
+        held = file_lock(self._journal.with_name(f".{self._journal.name}.lock"))
+        held.__enter__()
+        self._held = held
         _drop_torn_tail(self._journal)
         return True
 
     def release(self) -> None:
-        self._file.close()
-        self._threads.release()
+        self._held.__exit__(None, None, None)
 
 
 def _drop_torn_tail(journal: Path) -> None:
@@ -153,7 +209,7 @@ def _open_url(url: str, shown: str) -> BaseStorage:
     if not url.startswith("sqlite"):
         options = {"pool_pre_ping": True}  # a server that was restarted costs a reconnect, not an error
     try:
-        return RDBStorage(_with_driver(url), engine_kwargs=options, skip_compatibility_check=False)
+        return _at_once(lambda: RDBStorage(_with_driver(url), engine_kwargs=options))
     except (ImportError, ModuleNotFoundError) as error:
         raise ConfigError(
             f"hydra.sweeper.storage={shown}: its database driver is not installed ({error}). "
@@ -161,10 +217,28 @@ def _open_url(url: str, shown: str) -> BaseStorage:
         ) from None
     except (sqlalchemy.exc.SQLAlchemyError, ValueError) as error:
         reason = mask_urls(str(error).splitlines()[0])
-        raise ConfigError(
+        kind = StorageAway if is_away(error) else ConfigError
+        raise kind(
             f"hydra.sweeper.storage={shown}: {reason}. Expected an Optuna storage URL such as "
             "postgresql://USER@HOST/DATABASE that answers, or nothing for the journal in the study's folder."
         ) from None
+
+
+def _at_once(connect: Callable[[], BaseStorage]) -> BaseStorage:
+    """Connect while others may be creating the same tables: who comes second is refused by the database."""
+    from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+
+    for _ in range(_OPENINGS):
+        try:
+            return connect()
+        except (IntegrityError, ProgrammingError) as error:
+            if "exist" not in str(error.orig) and "unique" not in str(error.orig):
+                raise
+        except OperationalError as error:
+            if "already exists" not in str(error.orig):  # SQLite's words
+                raise
+        time.sleep(0.1)
+    return connect()
 
 
 def _with_driver(url: str) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from maskrcnn_exp.errors import ConfigError
 from maskrcnn_exp.sweep import attrs
 from maskrcnn_exp.sweep.objective import Direction
 from maskrcnn_exp.sweep.presence import Watch
-from maskrcnn_exp.sweep.storage import StorageSpec
+from maskrcnn_exp.sweep.storage import StorageSpec, is_away, patiently
+from maskrcnn_exp.sweep.trial import EPOCH
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -23,10 +25,25 @@ __all__ = ["DEATHS", "MAX_DEATHS", "Plan", "SharedStudy", "Taken", "is_failure"]
 
 DEATHS: Final = "deaths"  # int: workers that died on this trial without a report since the one before
 MAX_DEATHS: Final = 5
-_REPORTS: Final = "reports_at_death"
+_EPOCH_AT_DEATH: Final = "epoch_at_death"
 
 Notes = Mapping[str, object]
 NO_NOTES: Final[Notes] = {}
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _patient(
+    method: Callable[Concatenate[SharedStudy, P], T],
+) -> Callable[Concatenate[SharedStudy, P], T]:
+    """Try the whole method again while the storage's server is away: half of it may be done, and its lock is lost."""
+
+    @functools.wraps(method)
+    def tried(self: SharedStudy, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return patiently(lambda: method(self, *args, **kwargs), self.watch.grace_seconds)
+
+    return tried
 
 
 class Plan(Protocol):
@@ -59,19 +76,26 @@ class Taken:
 
 @dataclass
 class SharedStudy:
-    """One connection to a study. Every method may be called by many workers at once."""
+    """One connection to a study. Every method may be called by many workers at once.
+
+    Where the storage is a server that is away for a moment, each method waits for it up to `watch.grace_seconds`.
+    """
 
     spec: StorageSpec
     plan: Plan
     watch: Watch
     storage: BaseStorage = field(init=False)
     study: Study = field(init=False)
+    _given: set[int] = field(init=False, default_factory=set)  # trials that came through to a worker of this connection
 
     def __post_init__(self) -> None:
         import optuna
 
-        self.storage = self.spec.open()
-        self.study = optuna.load_study(study_name=self.plan.study_name, storage=self.storage)
+        def connect() -> None:
+            self.storage = self.spec.open()
+            self.study = optuna.load_study(study_name=self.plan.study_name, storage=self.storage)
+
+        patiently(connect, self.watch.grace_seconds)
 
     @classmethod
     def create(cls, spec: StorageSpec, plan: Plan, watch: Watch, found: Callable[[Study, bool], None]) -> SharedStudy:
@@ -83,7 +107,7 @@ class SharedStudy:
         import optuna
 
         storage = spec.open()
-        with spec.lock(storage):
+        with spec.lock(storage, plan.study_name):
             names = {summary.study_name for summary in storage.get_all_studies()}
             is_new = plan.study_name not in names
             study = optuna.create_study(
@@ -99,37 +123,51 @@ class SharedStudy:
         return cls(spec, plan, watch)
 
     @property
+    @_patient
     def trials(self) -> list[FrozenTrial]:
         """All trials as they are now, by number. Not to be changed."""
         study_id = self.storage.get_study_id_from_name(self.plan.study_name)
         return self.storage.get_all_trials(study_id, deepcopy=False)
 
+    @_patient
     def take(self, worker: str) -> Taken | None:
         """Give the worker a trial: one that waits or was left by a dead worker, else a new one.
 
         Returns:
-            None where no trial is left to start; others may still be running.
+            None where no trial is left to start; others may still be running. Also where the sampler or the
+            custom search space failed: the whole study is halted then.
         """
         from optuna.trial import TrialState
 
-        with self.spec.lock(self.storage):
-            self.release_dead()
+        with self._locked():
+            self.release_dead(worker)
             trials = self.trials
             waiting = [trial.number for trial in trials if trial.state == TrialState.WAITING]
             if not waiting and len(trials) >= self.plan.n_trials:
                 return None
-            self.plan.prepare(self.study, min(waiting, default=len(trials)))
-            trial = self.study.ask(dict(self.plan.distributions))
-            trial.set_user_attr(attrs.LEASE, worker)
-            words = self.plan.words(trial)
-            trial.set_user_attr(attrs.OVERRIDES, words)
-            trial.set_user_attr(attrs.FOLDER, str(trial.number))
-            return Taken(worker, trial.number, trial._trial_id, words)
+            try:
+                return self._ask(worker, min(waiting, default=len(trials)))
+            except Exception as error:
+                if is_away(error):
+                    raise
+                self.halt(f"no point to try: {type(error).__name__}: {error}", ConfigError.exit_code)
+                return None
 
-    def release_dead(self) -> list[int]:
+    def _ask(self, worker: str, number: int) -> Taken:
+        self.plan.prepare(self.study, number)
+        trial = self.study.ask(dict(self.plan.distributions))
+        trial.set_user_attr(attrs.LEASE, worker)
+        words = self.plan.words(trial)
+        trial.set_user_attr(attrs.OVERRIDES, words)
+        trial.set_user_attr(attrs.FOLDER, str(trial.number))
+        self._given.add(trial.number)
+        return Taken(worker, trial.number, trial._trial_id, words)
+
+    def release_dead(self, worker: str | None = None) -> list[int]:
         """Put back the trials whose worker is gone, and give up those that keep killing it; return their numbers.
 
-        The caller holds the lock.
+        The caller holds the lock. A trial that the storage gave to the caller's own `worker`, which never heard of it
+        because the connection broke, is put back as well.
         """
         from optuna.trial import TrialState
 
@@ -139,25 +177,32 @@ class SharedStudy:
             if trial.state != TrialState.RUNNING:
                 continue
             holder = trial.user_attrs.get(attrs.LEASE)
+            lost = worker is not None and holder == worker and trial.number not in self._given
             # The lease is written under the lock: a trial without one was asked for by a worker that died there.
-            if holder is not None and not self.watch.is_dead(holder, study_attrs):
+            if holder is not None and not lost and not self.watch.is_dead(holder, study_attrs):
                 continue
-            self._release(trial)
+            self._release(trial, died=not lost)
             released.append(trial.number)
         return released
 
+    @_patient
     def release_dead_now(self) -> list[int]:
-        with self.spec.lock(self.storage):
+        with self._locked():
             return self.release_dead()
 
-    def _release(self, trial: FrozenTrial) -> None:
+    def _release(self, trial: FrozenTrial, *, died: bool) -> None:
         from optuna.trial import TrialState
 
-        reports = len(trial.intermediate_values)
-        progressed = reports > trial.user_attrs.get(_REPORTS, 0)
+        # Whoever takes it next may die before it signs: the old holder, if it lives after all, has lost it by then.
+        self._set(trial._trial_id, attrs.LEASE, None)
+        if not died:
+            self.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+            return
+        epoch = max(trial.user_attrs.get(EPOCH, 0), *trial.intermediate_values, 0)
+        progressed = epoch > trial.user_attrs.get(_EPOCH_AT_DEATH, 0)
         deaths = 1 if progressed else trial.user_attrs.get(DEATHS, 0) + 1
         self._set(trial._trial_id, DEATHS, deaths)
-        self._set(trial._trial_id, _REPORTS, reports)
+        self._set(trial._trial_id, _EPOCH_AT_DEATH, epoch)
         if deaths < MAX_DEATHS:
             self.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
             return
@@ -177,6 +222,7 @@ class SharedStudy:
 
         self._move(taken, TrialState.COMPLETE, list(values), notes)
 
+    @_patient
     def prune(self, taken: Taken, reason: str, notes: Notes = NO_NOTES) -> None:
         """Optuna takes a pruned trial's last report as its value."""
         from optuna.trial import TrialState
@@ -192,21 +238,26 @@ class SharedStudy:
 
         self._move(taken, TrialState.FAIL, None, {**notes, attrs.REASON: reason, attrs.DIVERGED: diverged})
 
+    @_patient
     def attr(self, taken: Taken, key: str) -> Any:
         return self.storage.get_trial(taken.trial_id).user_attrs.get(key)
 
+    @_patient
     def halt(self, reason: str, code: int) -> None:
         """Stop the whole study: every trial would fail alike."""
         self.study.set_user_attr("halted", {"reason": reason, "code": code})
 
+    @_patient
     def halted(self) -> dict[str, Any] | None:
         found: dict[str, Any] | None = self.study.user_attrs.get("halted")
         return found
 
+    @_patient
     def request_stop(self, pool: str) -> None:
         """Ask the workers of one command to give their trials back, wherever they run."""
         self.study.set_user_attr(attrs.STOP + pool, True)
 
+    @_patient
     def stop_requested(self, pool: str) -> bool:
         return bool(self.study.user_attrs.get(attrs.STOP + pool))
 
@@ -214,9 +265,10 @@ class SharedStudy:
         if self.halted() is not None:
             self.study.set_user_attr("halted", None)
 
+    @_patient
     def _move(self, taken: Taken, state: TrialState, values: list[float] | None, notes: Notes) -> None:
         """Change the state of a trial, where it is still this worker's: one who stood still may have lost it."""
-        with self.spec.lock(self.storage):
+        with self._locked():
             frozen = self.storage.get_trial(taken.trial_id)
             if frozen.state.is_finished() or frozen.user_attrs.get(attrs.LEASE) != taken.worker:
                 return
@@ -227,6 +279,9 @@ class SharedStudy:
                 with suppress(RuntimeError):
                     self.study.sampler.after_trial(self.study, frozen, state, values)
             self.storage.set_trial_state_values(taken.trial_id, state, values)
+
+    def _locked(self) -> AbstractContextManager[None]:
+        return self.spec.lock(self.storage, self.plan.study_name)
 
     def _set(self, trial_id: int, key: str, value: object) -> None:
         self.storage.set_trial_user_attr(trial_id, key, value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from maskrcnn_exp.errors import DataError, Interrupted
 from maskrcnn_exp.sweep.attrs import LEASE, STOP
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from maskrcnn_exp.sweep.settings import SweeperSettings
     from maskrcnn_exp.sweep.storage import StorageSpec
 
-__all__ = ["LeaseLost", "StudyTrial", "current_trial", "set_current_trial"]
+__all__ = ["EPOCH", "LeaseLost", "StudyTrial", "current_trial", "set_current_trial"]
+
+EPOCH: Final = "epoch"
+"""int: the last epoch of a trial that reports nothing to compare; where it reports, the reports tell."""
 
 _current: StudyTrial | None = None
 
@@ -72,6 +75,11 @@ class StudyTrial:
             LeaseLost: the trial is another worker's by now.
             Interrupted: the command that started the worker was stopped, maybe on another machine.
         """
+        from maskrcnn_exp.sweep.storage import patiently
+
+        return patiently(lambda: self._report(epoch, values), self.settings.grace_seconds)
+
+    def _report(self, epoch: int, values: Mapping[str, float]) -> str | None:
         study = self._connect()
         storage = study._storage
         self._check_lease(storage)
@@ -82,6 +90,7 @@ class StudyTrial:
             return reason
         value = None if self.metric is None else values.get(self.metric.tag)
         if self.metric is None or value is None or value == -1:
+            storage.set_trial_user_attr(self.trial_id, EPOCH, epoch)
             return None
         if epoch not in storage.get_trial(self.trial_id).intermediate_values:
             storage.set_trial_intermediate_value(self.trial_id, epoch, float(value))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,10 +48,14 @@ class Job:
         return Watch(self.spec.folder, self.settings.grace_seconds)
 
 
-def work(job: Job) -> bool:
+def work(job: Job, came_up: Callable[[], object] = lambda: None) -> bool:
     """Run trials until none is left to start; return False where the worker was told to stop.
 
     What goes wrong in a trial is kept with the trial and never ends the worker.
+
+    Args:
+        job: What to work on.
+        came_up: Called once, before the first trial: from there on a death is the trial's matter.
     """
     import optuna
 
@@ -57,7 +63,10 @@ def work(job: Job) -> bool:
     beat = job.settings.grace_seconds / 4
     with Presence(job.spec, job.plan.study_name, beat, orphans_stop=job.orphans_stop) as presence:
         shared = SharedStudy(job.spec, job.plan, job.watch())
+        came_up()
         while not _is_over(shared, job):
+            if presence.is_orphan:
+                return False
             taken = shared.take(presence.name)
             if taken is None:
                 return True
@@ -74,7 +83,7 @@ def _is_over(shared: SharedStudy, job: Job) -> bool:
 
 def failure_limit(settings: SweeperSettings, plan: Plan) -> int:
     """Return how many trials of the whole study may fail."""
-    return int(settings.max_failure_rate * plan.n_trials)
+    return math.floor(settings.max_failure_rate * plan.n_trials + 1e-9)  # 0.29 * 100 is 28.999…
 
 
 def _run_trial(shared: SharedStudy, taken: Taken, job: Job) -> bool:
@@ -85,9 +94,14 @@ def _run_trial(shared: SharedStudy, taken: Taken, job: Job) -> bool:
     returned: object = None
     set_current_trial(_handle(job, taken, folder))
     try:
-        with _output_to(folder / CONSOLE, job.settings.quiet):
+        with _own_signals(), _output_to(folder / CONSOLE, job.settings.quiet):
             returned = _call(job, taken)
     except Exception as caught:
+        error = caught
+    except BaseException as caught:
+        if not _is_programs_exit(caught):
+            shared.give_back(taken)
+            raise
         error = caught
     finally:
         set_current_trial(None)
@@ -149,6 +163,9 @@ def _tell(shared: SharedStudy, taken: Taken, job: Job, end: _Ending) -> bool:
         case Interrupted():
             shared.give_back(taken, notes)
             return False
+        case _ if _is_submitits(error):
+            shared.give_back(taken, notes)
+            raise error
         case Pruned() | TrialPruned():
             shared.prune(taken, str(error) or "pruned by the program", notes)
         case DivergedError():
@@ -225,6 +242,30 @@ def _halt_where_all_would_fail(shared: SharedStudy, error: BaseException | None)
         shared.halt(str(error), ConfigError.exit_code)
 
 
+def _is_programs_exit(error: BaseException) -> bool:
+    """Say whether the program called `sys.exit`; submitit does so too, when it has put its job back in the queue."""
+    return isinstance(error, SystemExit) and "SUBMITIT_EXECUTOR" not in os.environ
+
+
+def _is_submitits(error: BaseException | None) -> bool:
+    """Say whether submitit ended the job, at its time limit, rather than the trial itself."""
+    return type(error).__module__.partition(".")[0] == "submitit"
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Take back SIGINT and SIGTERM from a program that leaves its handlers behind: this worker would hear nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {which: signal.getsignal(which) for which in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)
+
+
 def _is_hydras(error: BaseException) -> bool:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
@@ -235,6 +276,8 @@ def _is_hydras(error: BaseException) -> bool:
 def _first_line(error: BaseException | None) -> str:
     text = mask_urls(str(error)).strip()
     first = text.splitlines()[0] if text else ""
+    if isinstance(error, SystemExit):
+        return f"the program left with sys.exit({first})"
     return first if isinstance(error, UserError) else f"{type(error).__name__}: {first}"
 
 

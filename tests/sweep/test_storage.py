@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import optuna
 import pytest
 
 from maskrcnn_exp.errors import ConfigError
-from maskrcnn_exp.sweep.storage import StorageSpec, file_lock
+from maskrcnn_exp.sweep import storage as storage_module
+from maskrcnn_exp.sweep.storage import StorageAway, StorageSpec, file_lock, patiently
 
 
 def _study(folder: Path) -> optuna.Study:
@@ -95,5 +97,67 @@ def test_a_storage_that_does_not_answer_is_one_message_without_its_password(url:
 def test_sqlite_works_and_is_locked_by_a_file(tmp_path: Path) -> None:
     spec = StorageSpec(tmp_path, f"sqlite:///{tmp_path}/study.db")
     storage = spec.open()
-    with spec.lock(storage):
+    with spec.lock(storage, "s"):
         assert (tmp_path / ".study.lock").exists()
+
+
+def test_a_lock_parts_the_threads_of_one_process_too(tmp_path: Path) -> None:
+    """The kernel's lock does not, and a thread that closes the file would drop it for the others."""
+    order: list[str] = []
+
+    def wait_for_it() -> None:
+        with file_lock(tmp_path / "lock"):
+            order.append("second")
+
+    with file_lock(tmp_path / "lock"):
+        thread = threading.Thread(target=wait_for_it)
+        thread.start()
+        thread.join(timeout=0.2)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+
+
+def _lock_crosswise(folder: Path, times: int) -> None:
+    """As a worker does: one thread holds the study and then the journal, its heartbeat only the journal."""
+
+    def beat() -> None:
+        for _ in range(times):
+            with file_lock(folder / "journal"):
+                pass
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    for _ in range(times):
+        with file_lock(folder / "study"), file_lock(folder / "journal"):
+            pass
+    thread.join()
+
+
+def test_threads_that_wait_for_two_locks_are_not_taken_for_a_deadlock(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_lock_crosswise, args=(tmp_path, 2000)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+
+
+def test_a_storage_that_is_away_for_a_moment_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage_module, "_RETRY_SECONDS", 0)
+    answers = iter([StorageAway("no"), StorageAway("no"), 3])
+
+    def ask() -> int:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert patiently(ask, 60) == 3
+    answers = iter([StorageAway("no")])
+    with pytest.raises(StorageAway):
+        patiently(ask, -1)
+    answers = iter([ValueError("another error")])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="another error"):
+        patiently(ask, 60)

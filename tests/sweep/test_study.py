@@ -19,8 +19,9 @@ from optuna.trial import TrialState
 from maskrcnn_exp.errors import ConfigError
 from maskrcnn_exp.sweep import attrs
 from maskrcnn_exp.sweep.presence import Presence, Watch
-from maskrcnn_exp.sweep.storage import StorageSpec
-from maskrcnn_exp.sweep.study import MAX_DEATHS, SharedStudy, Taken, is_failure
+from maskrcnn_exp.sweep.storage import StorageAway, StorageSpec
+from maskrcnn_exp.sweep.study import DEATHS, MAX_DEATHS, SharedStudy, Taken, is_failure
+from maskrcnn_exp.sweep.trial import EPOCH
 
 
 @dataclass(frozen=True)
@@ -204,3 +205,51 @@ def test_a_study_of_other_directions_is_refused(tmp_path: Path) -> None:
     shared_study(tmp_path)
     with pytest.raises(ConfigError, match="was made to maximize, now asked to minimize"):
         shared_study(tmp_path, OneNumber(directions=("minimize",)))
+
+
+def test_epochs_without_a_value_to_compare_forgive_earlier_deaths_too(tmp_path: Path) -> None:
+    shared = shared_study(tmp_path)
+    for epoch in range(1, 2 * MAX_DEATHS):
+        taken = _take(shared, f"{_this_machine()}:1:gone")
+        shared.storage.set_trial_user_attr(taken.trial_id, EPOCH, epoch)
+        shared.release_dead_now()
+    assert shared.trials[0].state == TrialState.WAITING
+
+
+def test_a_trial_that_was_lost_between_storage_and_worker_is_given_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = shared_study(tmp_path)
+    words = OneNumber.words
+    answers = iter([StorageAway("the server restarts"), None])
+
+    def break_once(plan: OneNumber, trial: optuna.Trial) -> list[str]:
+        answer = next(answers)
+        if answer is not None:
+            raise answer
+        return words(plan, trial)
+
+    monkeypatch.setattr(OneNumber, "words", break_once)
+    with Presence(shared.spec, "s", 60) as here:
+        taken = _take(shared, here.name)
+    assert (taken.number, len(shared.trials)) == (0, 1)
+    assert DEATHS not in shared.trials[0].user_attrs
+
+
+def test_a_trial_that_waits_belongs_to_nobody(tmp_path: Path) -> None:
+    """Else the worker that stood still, and lives, would hold it for ever once its next one dies before it signs."""
+    shared = shared_study(tmp_path)
+    _take(shared, f"{_this_machine()}:1:gone")
+    shared.release_dead_now()
+    assert shared.trials[0].user_attrs[attrs.LEASE] is None
+
+
+def test_a_sampler_that_fails_halts_the_study_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = shared_study(tmp_path)
+
+    def fail(plan: OneNumber, trial: optuna.Trial) -> list[str]:
+        raise KeyError("lr.mask_mult")
+
+    monkeypatch.setattr(OneNumber, "words", fail)
+    assert shared.take("somebody") is None
+    assert shared.halted() == {"reason": "no point to try: KeyError: 'lr.mask_mult'", "code": 2}

@@ -53,10 +53,11 @@ def _importance(study: optuna.Study, standing: Standing, index: int) -> Importan
         return Importance(metric, {}, "", problem)
     evaluator, method = _evaluator()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)  # of `normalize`, and of PED-ANOVA in Optuna 4
-        warnings.simplefilter("ignore", RuntimeWarning)  # 0/0 of a parameter that has one value
+        # `normalize` is experimental; PED-ANOVA says that it looks at low targets, which `_cost` gives it; a parameter
+        # that has one value divides 0 by 0.
+        warnings.simplefilter("ignore")
         try:
-            shares = get_param_importances(study, evaluator=evaluator, target=_target(index), normalize=False)
+            shares = get_param_importances(study, evaluator=evaluator, target=_cost(standing, index), normalize=False)
         except (RuntimeError, ValueError) as error:  # no variance in any tree; no parameter that all trials have
             return Importance(metric, {}, method, f"Optuna cannot tell the parameters apart: {error}")
     if len(shares) == 1:
@@ -78,8 +79,9 @@ def _problem(standing: Standing, index: int) -> str:
     return ""
 
 
-def _target(index: int) -> Callable[[FrozenTrial], float]:
-    return lambda trial: trial.values[index]
+def _cost(standing: Standing, index: int) -> Callable[[FrozenTrial], float]:
+    sign = -1 if standing.maximize[index] else 1
+    return lambda trial: sign * float(trial.values[index])
 
 
 def _evaluator() -> tuple[BaseImportanceEvaluator, str]:

@@ -145,8 +145,9 @@ def _tail(
 
 
 def _is_region(tail: ExplosionRegion) -> bool:
-    if tail.diverged < _LEAST or 2 * tail.diverged < tail.trials or tail.trials_elsewhere == 0:
+    if tail.diverged < _LEAST or 2 * tail.diverged < tail.trials:
         return False
+    # The share inside is above the one elsewhere; false where nothing is elsewhere.
     return tail.diverged * tail.trials_elsewhere > tail.diverged_elsewhere * tail.trials
 
 

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 import numpy as np
@@ -162,6 +163,7 @@ def metric_unit(metric: str) -> tuple[float, str]:
     return 1.0, "s" if _SECONDS.search(metric) else ""
 
 
+@lru_cache(maxsize=64)
 def student_t_quantile(probability: float, degrees: float) -> float:
     """Return t with P(T <= t) = `probability` for Student's t, to about ten digits.
 

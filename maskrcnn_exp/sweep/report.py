@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -25,6 +25,7 @@ from maskrcnn_exp.sweep.insight import (
     loss_changes,
     time_spent,
 )
+from maskrcnn_exp.sweep.markdown import code, duration, escaped, table, trial_numbers
 from maskrcnn_exp.sweep.repeat_stats import RepeatVerdict
 from maskrcnn_exp.sweep.standing import (
     ReasonCount,
@@ -46,7 +47,6 @@ REPORT_FILE: Final = "report.md"
 _PICTURES: Final = "report"
 _BEST_TRIALS: Final = 10  # rows of the table
 _PARETO_TRIALS: Final = 20
-_SHOWN_NUMBERS: Final = 12  # trial numbers in a line
 _UNCHANGED: Final = 0.02  # a loss that moved less than this is the same
 
 
@@ -146,17 +146,17 @@ def _figures(facts: _Facts) -> Iterator[tuple[str, Figure]]:
 
 
 def _title(standing: Standing) -> str:
-    return f"# Study {_text(standing.name)}"
+    return f"# Study {escaped(standing.name)}"
 
 
 def _searched(standing: Standing) -> str:
     goals = "; ".join(
-        f"**{_text(metric)}**, {'more is better' if up else 'less is better'}"
+        f"**{escaped(metric)}**, {'more is better' if up else 'less is better'}"
         for metric, up in zip(standing.metrics, standing.maximize, strict=True)
     )
-    rows = [[_code(name), _text(distribution_text(values))] for name, values in standing.space.items()]
-    space = _rows(["parameter", "values"], rows) if rows else "No parameter is known yet."
-    fixed = f"Every trial shares {' '.join(_code(word) for word in standing.fixed)}." if standing.fixed else ""
+    rows = [[code(name), escaped(distribution_text(values))] for name, values in standing.space.items()]
+    space = table(["parameter", "values"], rows) if rows else "No parameter is known yet."
+    fixed = f"Every trial shares {' '.join(code(word) for word in standing.fixed)}." if standing.fixed else ""
     return "\n\n".join(part for part in ("## What was searched", f"Objective: {goals}.", space, fixed) if part)
 
 
@@ -176,11 +176,11 @@ def _result(facts: _Facts, command: str, repeat: RepeatVerdict | None) -> str:
 
 
 def _winner(best: FrozenTrial, standing: Standing, command: str) -> str:
-    params = ", ".join(f"{_code(f'{name}={number_text(value)}')}" for name, value in best.params.items())
-    value = f"{_text(standing.metrics[0])} = {value_text(best.values[0])}"
+    params = ", ".join(f"{code(f'{name}={number_text(value)}')}" for name, value in best.params.items())
+    value = f"{escaped(standing.metrics[0])} = {value_text(best.values[0])}"
     return (
         f"Trial **{best.number}** leads with {value}{f': {params}' if params else ''}. "
-        f"It lies in {_code(str(run_folder(best, standing.folder)))}. Train it again:\n\n"
+        f"It lies in {code(str(run_folder(best, standing.folder)))}. Train it again:\n\n"
         f"```sh\n{train_command(best, command, standing.fixed)}\n```"
     )
 
@@ -196,7 +196,7 @@ def _verdict(repeat: RepeatVerdict | None) -> str:
         f"The ± of the difference spans its 95 % confidence interval ({how}); in the table ± is one standard deviation."
     )
     rows = [list(row) for row in repeat.table()]
-    return f"**{_text(repeat.sentence)}**\n\n{_rows(['setting', 'mean ± sd', 'repeats'], rows)}\n\n{note}"
+    return f"**{escaped(repeat.sentence)}**\n\n{table(['setting', 'mean ± sd', 'repeats'], rows)}\n\n{note}"
 
 
 def _winner_losses(best: FrozenTrial, standing: Standing) -> str:
@@ -215,10 +215,10 @@ def _change(change: LossChange) -> str:
 
 def _front(standing: Standing) -> str:
     front = standing.pareto
+    which = trial_numbers([trial.number for trial in front]).capitalize()
     return (
         f"{len(front)} trials form the Pareto front: none of the {len(standing.ranked)} completed ones beats them in "
-        f"one objective without losing in another. {_numbers([trial.number for trial in front]).capitalize()}; the "
-        f"command of each stands in `best.yaml`."
+        f"one objective without losing in another. {which}; the command of each stands in `best.yaml`."
     )
 
 
@@ -228,17 +228,17 @@ def _how_many(standing: Standing) -> str:
     states = ", ".join(f"{counts[name]} {name}" for name in names if counts[name] or name == "completed")
     text = f"{counts['finished']} trials finished. Of all {counts['all']}: {states}."
     infinite = [trial.number for trial in standing.of(TrialState.COMPLETE) if diverged(trial)]
-    return f"{text} Completed at infinity, and not ranked: {_numbers(infinite)}." if infinite else text
+    return f"{text} Completed at infinity, and not ranked: {trial_numbers(infinite)}." if infinite else text
 
 
 def _time(standing: Standing) -> str:
     spent = time_spent(standing)
-    text = f"All trials together took {_duration(spent.total)} of training."
+    text = f"All trials together took {duration(spent.total)} of training."
     if spent.saved is None or spent.typical is None or not standing.of(TrialState.PRUNED):
         return text
     return (
-        f"{text} Pruning saved about {_duration(spent.saved)}, if each pruned trial had otherwise taken the "
-        f"{_duration(spent.typical)} of the median completed one."
+        f"{text} Pruning saved about {duration(spent.saved)}, if each pruned trial had otherwise taken the "
+        f"{duration(spent.typical)} of the median completed one."
     )
 
 
@@ -246,13 +246,13 @@ def _early_ends(facts: _Facts) -> list[str]:
     reasons = facts.standing.reasons()
     if not reasons:
         return []
-    rows = [[str(len(row.trials)), row.state, _reason(row), _numbers(row.trials)] for row in reasons]
-    table = _rows(["trials", "state", "reason", "which"], rows)
-    return [f"## Why trials ended early\n\n{table}", _explosions(facts)]
+    rows = [[str(len(row.trials)), row.state, _reason(row), trial_numbers(row.trials)] for row in reasons]
+    early = table(["trials", "state", "reason", "which"], rows)
+    return [f"## Why trials ended early\n\n{early}", _explosions(facts)]
 
 
 def _reason(row: ReasonCount) -> str:
-    return f"such as: {_text(row.example)}" if row.differ else _text(row.example)
+    return f"such as: {escaped(row.example)}" if row.differ else escaped(row.example)
 
 
 def _explosions(facts: _Facts) -> str:
@@ -262,7 +262,7 @@ def _explosions(facts: _Facts) -> str:
     if not regions:
         return "Trials diverged, but at no end of a parameter's range more than elsewhere."
     regions.sort(key=lambda region: (region.trials - 2 * region.diverged, region.parameter))
-    lines = "\n".join(f"- {_text(region.sentence)}" for region in regions)
+    lines = "\n".join(f"- {escaped(region.sentence)}" for region in regions)
     return f"Where training explodes:\n\n{lines}"
 
 
@@ -277,23 +277,21 @@ def _importance(facts: _Facts, pictures: dict[str, str]) -> str:
     parts = ["## Which parameter mattered"]
     for row in facts.importances:
         if row.shares:
-            shares = ", ".join(f"{_code(name)} {share:.0%}" for name, share in row.shares.items())
-            parts.append(f"Of the differences in {_text(row.metric)} ({row.method}): {shares}.")
+            shares = ", ".join(f"{code(name)} {share:.0%}" for name, share in row.shares.items())
+            parts.append(f"Of the differences in {escaped(row.metric)} ({row.method}): {shares}.")
         else:
-            parts.append(f"Not known for {_text(row.metric)}: {_text(row.problem)}.")
+            parts.append(f"Not known for {escaped(row.metric)}: {escaped(row.problem)}.")
     parts.append(_picture("importance", pictures))
     return "\n\n".join(part for part in parts if part)
 
 
 def _parameters(facts: _Facts, pictures: dict[str, str]) -> list[str]:
     sections = []
+    what = facts.standing.metrics[0] if facts.standing.is_single else "Objectives"
     for name in facts.tried if pictures else []:
-        parts = [
-            f"## {_text(facts.standing.metrics[0] if facts.standing.is_single else 'Objectives')} over {_text(name)}"
-        ]
-        parts.append(_picture(f"slice {name}", pictures))
+        parts = [f"## {escaped(what)} over {escaped(name)}", _picture(f"slice {name}", pictures)]
         if name in facts.with_losses:
-            parts.append(f"The five training losses in each trial's last epoch, over {_code(name)}:")
+            parts.append(f"The five training losses in each trial's last epoch, over {code(name)}:")
             parts.append(_picture(f"losses {name}", pictures))
         sections.append("\n\n".join(part for part in parts if part))
     if "pareto" in pictures:
@@ -311,46 +309,20 @@ def _table(facts: _Facts) -> list[str]:
         shown, title = standing.pareto[:_PARETO_TRIALS], "## The trials of the Pareto front"
     losses = [loss for loss in LOSSES if any(loss in final_losses(trial) for trial in shown)]
     names = [name for name in standing.space if any(name in trial.params for trial in shown)]
-    head = ["trial", *map(_text, standing.metrics), *map(_code, names), *losses, "minutes"]
+    head = ["trial", *map(escaped, standing.metrics), *map(code, names), *losses, "minutes"]
     rows = [
         [
             str(trial.number),
             *map(value_text, trial.values),
-            *(_text(number_text(trial.params[name])) if name in trial.params else "" for name in names),
+            *(escaped(number_text(trial.params[name])) if name in trial.params else "" for name in names),
             *(f"{final:.4g}" if (final := final_losses(trial).get(loss)) is not None else "" for loss in losses),
             f"{seconds_of(trial) / 60:.1f}",
         ]
         for trial in shown
     ]
     note = "Losses are training losses, mean of the last epoch." if losses else ""
-    return [title, note, _rows(head, rows)]
-
-
-def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return [title, note, table(head, rows)]
 
 
 def _picture(what: str, pictures: dict[str, str]) -> str:
-    return f"![{_text(what)}]({pictures[what]})" if what in pictures else ""
-
-
-def _numbers(numbers: Sequence[int]) -> str:
-    shown = ", ".join(map(str, numbers[:_SHOWN_NUMBERS]))
-    more = f" and {len(numbers) - _SHOWN_NUMBERS} more" if len(numbers) > _SHOWN_NUMBERS else ""
-    return f"{'trial' if len(numbers) == 1 else 'trials'} {shown}{more}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _text(text: str) -> str:
-    """Keep a value from being read as Markdown's table, tag or emphasis."""
-    return re.sub(r"([\\|*_<>`\[\]])", r"\\\1", text)
-
-
-def _code(text: str) -> str:
-    return "`" + text.replace("`", "'").replace("|", "\\|") + "`"
+    return f"![{escaped(what)}]({pictures[what]})" if what in pictures else ""

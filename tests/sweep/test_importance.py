@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 
@@ -27,6 +28,18 @@ def test_the_parameter_that_matters_comes_first(method: str, monkeypatch: pytest
     assert row.method == method
     assert next(iter(row.shares)) == "lr.mask_mult"
     assert sum(row.shares.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("direction", "first"), [("maximize", "lr.mask_mult"), ("minimize", "clip.norm")])
+def test_ped_anova_looks_at_the_good_end(direction: str, first: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The multiplier alone makes the high values, the norm alone the low ones."""
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    study = new_study(directions=[direction])
+    rng = np.random.default_rng(0)
+    for mult, norm in 10 ** rng.uniform(-1, 1.4, size=(150, 2)):
+        value = 1.0 if mult > 15 else (-1.0 if norm > 15 else 0.1 * float(rng.random()))
+        add(study, {"lr.mask_mult": float(mult), "clip.norm": float(norm)}, value)
+    assert next(iter(of(study)[0].shares)) == first
 
 
 def test_same_trials_give_the_same_numbers() -> None:

@@ -53,6 +53,13 @@ def test_lone_divergence_far_away_does_not_stretch_the_region() -> None:
     assert sentences(outcomes) == ["lr.mask_mult ≥ 20: 2 of 2 trials diverged (elsewhere 1 of 5)"]
 
 
+def test_smaller_of_two_equal_tails_is_the_region() -> None:
+    # ≥ 10: 3 of 4, 3 - 1 = 2. ≥ 20: 2 of 2, 2 - 0 = 2.
+    assert sentences({1.0: "ok", 2.0: "ok", 10.0: "x", 12.0: "ok", 20.0: "x", 28.0: "x"}) == [
+        "lr.mask_mult ≥ 20: 2 of 2 trials diverged (elsewhere 1 of 4)"
+    ]
+
+
 def test_both_ends_can_explode() -> None:
     assert sentences({0.1: "x", 0.2: "x", 1.0: "ok", 2.0: "ok", 20.0: "x", 28.0: "x"}) == [
         "lr.mask_mult ≤ 0.2: 2 of 2 trials diverged (elsewhere 2 of 4)",
@@ -69,8 +76,9 @@ def test_both_ends_can_explode() -> None:
         {1.0: "x", 2.0: "x", 3.0: "x"},
         {1.0: "ok", 20.0: "x", 24.0: "ok", 25.0: "ok", 26.0: "ok", 28.0: "x"},
         {1.0: "ok", 20.0: "other", 28.0: "other"},
+        {1.0: "ok", 2.0: "x", 3.0: "x", 4.0: "ok"},
     ],
-    ids=["no_trial", "none", "one_is_an_accident", "everything", "less_than_half", "another_failure"],
+    ids=["no_trial", "none", "one_is_an_accident", "everything", "less_than_half", "another_failure", "the_middle"],
 )
 def test_no_region_without_evidence(outcomes: dict[float, str]) -> None:
     assert sentences(outcomes) == []

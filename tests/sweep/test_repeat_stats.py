@@ -40,6 +40,12 @@ def test_welch_interval_of_a_hand_worked_example() -> None:
     assert verdict.sentence == "+2.0 ± 4.2 points over the default: not proven"
 
 
+def test_welch_interval_of_arms_of_different_length() -> None:
+    # best 1 2 3 4 5: s²/n = 2.5/5 = 0.5; default 1 3: s²/n = 2/2 = 1. Degrees: 1.5² / (0.5²/4 + 1²/1) = 36/17.
+    verdict = compare_arms([1, 2, 3, 4, 5], [1, 3], "maximize", 1)
+    assert verdict.half_width == pytest.approx(student_t_quantile(0.975, 36 / 17) * math.sqrt(1.5))
+
+
 def test_same_seeds_in_any_order_are_paired() -> None:
     # By seed 1 2 3: 43-40, 45-41, 47-42 = 3 4 5: mean 4, sd 1. Half width 4.30265 * 1 / sqrt(3) = 2.4841.
     # Unpaired it would be ± 3.9 and prove less.
@@ -76,7 +82,7 @@ def test_pairing_is_kept_where_it_makes_the_interval_wider() -> None:
 def test_worse_is_said_in_plain_words() -> None:
     verdict = compare_arms([0.400, 0.402, 0.401], [0.420, 0.422, 0.421], "maximize")
     assert verdict.outcome == "worse"
-    assert verdict.sentence == "-2.00 ± 0.23 points: worse than the default"
+    assert verdict.sentence == "-2.0 ± 0.2 points: worse than the default"
 
 
 def test_less_is_better_when_minimising() -> None:

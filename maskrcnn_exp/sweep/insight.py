@@ -27,7 +27,7 @@ __all__ = [
     "time_spent",
 ]
 
-_DIVERGED: Final = re.compile(r"not finite|non-?finite|\bnan\b|\binf(?:inite|inity)?\b|explo|diverg", re.IGNORECASE)
+_DIVERGED: Final = re.compile(r"not finite|non-?finite|\bnan\b|\binf(?:inite|inity)?\b|explo[ds]|diverg", re.IGNORECASE)
 _LEAST: Final = 2  # trials of a region, and diverged ones in it: one is an accident
 
 

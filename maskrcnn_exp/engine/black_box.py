@@ -10,7 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from maskrcnn_exp.data.target import InstanceDataset
+from torch import distributed
+
+from maskrcnn_exp.data.target import InstanceDataset, Sample
 from maskrcnn_exp.engine.checkpoint import Checkpoint, write_checkpoint
 from maskrcnn_exp.engine.loop import NonFiniteStep, StepRecord
 from maskrcnn_exp.errors import CheckpointError
@@ -34,35 +36,52 @@ class BlackBox:
         self._steps.append(record)
 
     def write(self, event: NonFiniteStep, dataset: InstanceDataset, checkpoint: Checkpoint) -> Path:
-        """Write the report and the state from before the step; return their folder.
+        """Write the report and the state from before the step on the first process; return their folder.
 
-        The report holds the pictures of the step with image and annotation ids, its losses and norms, and losses,
-        norms and learning rates of the last 50 steps. `checkpoint` must be of the moment before the step.
+        All processes must call this. The report holds the pictures of the step with image and annotation ids, its
+        losses and norms, and losses, norms and learning rates of the last 50 steps. `checkpoint` must be of the
+        moment before the step.
         """
         self.remember(event.record)
         folder = self.folder / f"step_{event.record.step:07d}"
+        mine = [[_described(sample, dataset) for sample in batch] for batch in event.samples]
+        batches = _over_processes(mine)
+        if not _is_first():
+            return folder
         folder.mkdir(parents=True, exist_ok=True)
-        pictures = [
-            {
-                "index": sample.index,
-                "image_id": dataset.image_id(sample.index),
-                "annotation_ids": dataset.annotation_ids(sample.index),
-                "seed": sample.seed,
-            }
-            for batch in event.samples
-            for sample in batch
-        ]
         report = {
             "step": event.record.step,
             "epoch": checkpoint.progress["epoch"],
             "cause": first_cause(event.record),
-            "batch_sizes": [len(batch) for batch in event.samples],
-            "pictures": pictures,
+            "batch_sizes": [len(batch) for batch in batches],
+            "pictures": [picture for batch in batches for picture in batch],
             "steps": [asdict(record) for record in self._steps],
         }
         write_checkpoint(folder / _STATE, checkpoint)
         write_json_atomic(folder / _REPORT, report)
         return folder
+
+
+def _described(sample: Sample, dataset: InstanceDataset) -> dict[str, Any]:
+    return {
+        "index": sample.index,
+        "image_id": dataset.image_id(sample.index),
+        "annotation_ids": dataset.annotation_ids(sample.index),
+        "seed": sample.seed,
+    }
+
+
+def _over_processes(mine: list[list[Any]]) -> list[list[Any]]:
+    """Join the shares of each batch in order of the processes: the order that one process would have."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return mine
+    everyone: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(everyone, mine)
+    return [[item for share in shares for item in share] for shares in zip(*everyone, strict=True)]
+
+
+def _is_first() -> bool:
+    return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0
 
 
 def first_cause(record: StepRecord) -> str:

@@ -1,4 +1,4 @@
-"""Replay: run one bad step again from its black box, whole and then picture by picture."""
+"""Replay: run one bad step again from its black box, whole and then picture by picture, in one process."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def run_words(words: Sequence[str]) -> None:
     checkpoint = read_checkpoint(state_path)
     config, _ = config_of(checkpoint, overrides)
     check_or_raise(config)
+    config.trainer.devices = config.trainer.nodes = 1  # a picture is alone only where no process has another one
     fabric, device_line = fabric_for(config.trainer)
     console = Console()
     console.print(f"replay: {folder}, step {report['step']}\nthen: {report['cause']}\n{device_line}")

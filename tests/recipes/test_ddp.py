@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from maskrcnn_exp.data.loader import EpochPlan
 from maskrcnn_exp.record.history import History
 from tests.commands import run_command
 from tests.recipes.conftest import SMALL
@@ -27,6 +29,21 @@ def train(folder: Path, *overrides: str) -> str:
     result = run_command(*words, cwd=folder.parent, timeout_seconds=300)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
+
+
+@pytest.mark.slow
+def test_black_box_of_two_processes_names_the_pictures_of_both(tmp_path: Path) -> None:
+    words = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu", "trainer.batch_size=3"]
+    words += ["lr.base=1e30", "clip=none", "schedule.warmup_steps=0"]
+    result = run_command("train", *SAME, *words, "run_dir=run", cwd=tmp_path, timeout_seconds=300)
+    assert result.returncode == 4, result.stderr
+    (box,) = (tmp_path / "run/black_box").iterdir()
+    report = json.loads((box / "report.json").read_text())
+    assert report["batch_sizes"] == [3]  # two pictures on one process, one on the other
+    assert [picture["index"] for picture in report["pictures"]] == EpochPlan(0, 24, 3).order(1)[report["step"] - 1]
+    replayed = run_command("train", f"replay={box}", cwd=tmp_path, timeout_seconds=300)
+    assert replayed.returncode == 4, replayed.stderr
+    assert replayed.stdout.count(" alone: ") == 3
 
 
 @pytest.mark.slow

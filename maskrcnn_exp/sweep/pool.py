@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import signal
-import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Final, Protocol
 
 from maskrcnn_exp.errors import ConfigError, Interrupted
+from maskrcnn_exp.record.secrets import mask_urls
+from maskrcnn_exp.sweep.devices import device_shares, environment
 from maskrcnn_exp.sweep.worker import Job, work
 
-__all__ = ["LauncherPool", "LocalPool", "Pool", "device_shares"]
+__all__ = ["LauncherPool", "LocalPool", "Pool"]
 
 _MAX_STARTS_IN_VAIN: Final = 5
+_LOCAL_LAUNCHERS: Final = ("JoblibLauncher", "LocalLauncher")
+_URL_VARIABLE: Final = "MASKRCNN_EXP_STORAGE"
+"""Carries a storage's URL to the jobs of a launcher: what submitit hands to its jobs lies in a file for all to read."""
 
 
 class Pool(Protocol):
@@ -79,7 +81,7 @@ class LocalPool:
         context = multiprocessing.get_context("spawn")
         self._signs[place], sign = context.Pipe(duplex=False)
         process = context.Process(target=_worker_main, args=(self._payload, sign), name=f"worker-{place}")
-        with _environment(device_shares(self.n_jobs)[place]):
+        with environment(device_shares(self.n_jobs)[place]):
             process.start()
         sign.close()  # the child has its own
         return process
@@ -136,11 +138,19 @@ class LauncherPool:
     n_jobs: int
     _thread: threading.Thread | None = None
     _problems: list[str] = field(default_factory=list)
+    _told: int = 0  # of the problems
     _launches: int = 0
     _in_vain: int = 0
 
+    def __post_init__(self) -> None:
+        from hydra.core.hydra_config import HydraConfig
+
+        if self.job.spec.url is not None:
+            os.environ[_URL_VARIABLE] = self.job.spec.url
+        HydraConfig.instance().set_config(self.job.config)  # launchers pass it on; the job's has no password
+
     def start(self, missing: int) -> None:
-        if self._thread is not None and self._thread.is_alive():
+        if missing == 0 or self.alive:
             return
         if self._in_vain >= _MAX_STARTS_IN_VAIN:
             raise ConfigError(f"the launcher failed {self._in_vain} times in a row, last: {self._problems[-1]}")
@@ -152,7 +162,9 @@ class LauncherPool:
 
         try:
             launcher = Plugins.instance().instantiate_launcher(
-                hydra_context=self.job.hydra_context, task_function=_WorkerTask(self.job), config=self.job.config
+                hydra_context=self.job.hydra_context,
+                task_function=_WorkerTask(self.job, self._places()),
+                config=self._config(),
             )
             # The jobs are numbered from far above: a job's number is its folder, and low ones are the trials'.
             names = [[f"hydra.sweep.subdir=.workers/job_{self._launches}_{place}"] for place in range(workers)]
@@ -162,11 +174,31 @@ class LauncherPool:
             self._in_vain = 0
         except Exception as error:
             self._in_vain += 1
-            self._problems.append(f"{type(error).__name__}: {str(error)[:500]}")
+            self._problems.append(mask_urls(f"{type(error).__name__}: {str(error)[:500]}"))
+
+    def _config(self) -> Any:
+        """Joblib would start as many workers as there are cores, where nobody says how many."""
+        from omegaconf import read_write
+
+        launcher = self.job.config.hydra.launcher
+        if launcher.get("n_jobs") != -1:
+            return self.job.config
+        config = self.job.config.copy()
+        with read_write(config.hydra):
+            config.hydra.launcher.n_jobs = self.n_jobs
+        return config
+
+    def _places(self) -> list[dict[str, str]]:
+        """Return each job's environment; empty where the launcher gives devices by itself, as Slurm does."""
+        target = str(self.job.config.hydra.launcher.get("_target_", ""))
+        return device_shares(self.n_jobs) if target.endswith(_LOCAL_LAUNCHERS) else []
 
     def died(self) -> list[str]:
-        said, self._problems = [f"launcher: {problem}" for problem in self._problems], self._problems[-1:]
-        return said if not self.alive else []
+        if self.alive or self._told == len(self._problems):
+            return []
+        said = [f"launcher: {problem}" for problem in self._problems[self._told :]]
+        self._told = len(self._problems)
+        return said
 
     @property
     def alive(self) -> int:
@@ -181,11 +213,45 @@ class LauncherPool:
 class _WorkerTask:
     """What a launcher calls in place of the program: a worker. Carries its job packed, as Hydra's own state is."""
 
-    def __init__(self, job: Job) -> None:
-        self._payload = _pack(replace(job, orphans_stop=False))
+    def __init__(self, job: Job, environments: Sequence[Mapping[str, str]]) -> None:
+        self._has_url = job.spec.url is not None
+        self._payload = _pack(_without_password(replace(job, orphans_stop=False)))
+        self._environments = environments  # by place
 
     def __call__(self, config: Any) -> None:
-        _unpack(self._payload, work)
+        if self._environments:  # before torch is loaded
+            os.environ.update(self._environments[_place() % len(self._environments)])
+        _unpack(self._payload, self._work)
+
+    def _work(self, job: Job) -> None:
+        if self._has_url:
+            job = replace(job, spec=replace(job.spec, url=_url_of_environment()))
+        work(job)
+
+
+def _place() -> int:
+    """Return which of a launcher's jobs this process is."""
+    from hydra.core.hydra_config import HydraConfig
+
+    return int(HydraConfig.get().job.num)
+
+
+def _url_of_environment() -> str:
+    if _URL_VARIABLE not in os.environ:
+        raise ConfigError(
+            f"the launcher did not pass the environment variable {_URL_VARIABLE} on to its job, which holds the "
+            "storage's URL. With Slurm: no --export=NONE."
+        )
+    return os.environ[_URL_VARIABLE]
+
+
+def _without_password(job: Job) -> Job:
+    settings = replace(job.settings, storage=None)
+    plan: Any = job.plan
+    known = {each.name for each in fields(plan)} if is_dataclass(plan) else set()
+    if {"settings", "config"} <= known:
+        plan = replace(plan, settings=settings, config=job.config)
+    return replace(job, spec=replace(job.spec, url=None), settings=settings, plan=plan)
 
 
 def _pack(job: Job) -> bytes:
@@ -217,48 +283,6 @@ def _worker_main(payload: bytes, sign: Connection) -> None:
     except KeyboardInterrupt:
         told_to_stop = True
     sys.exit(Interrupted.exit_code if told_to_stop else 0)
-
-
-def device_shares(n_jobs: int, devices_each: int = 1) -> list[dict[str, str]]:
-    """Return each worker's environment: its GPUs where there are some, else its share of the processor's threads."""
-    gpus = _visible_gpus()
-    if gpus:
-        groups = [gpus[start : start + devices_each] for start in range(0, len(gpus), devices_each)]
-        return [{"CUDA_VISIBLE_DEVICES": ",".join(groups[place % len(groups)])} for place in range(n_jobs)]
-    if n_jobs == 1:
-        return [{}]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = str(max(1, cores // n_jobs))
-    return [{"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads} for _ in range(n_jobs)]
-
-
-def _visible_gpus() -> list[str]:
-    """Name the GPUs without importing torch, which takes seconds."""
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        return [name for name in chosen.split(",") if name.strip() not in ("", "-1")]
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return []
-    try:
-        listed = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=20, check=False).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return [str(number) for number, line in enumerate(line for line in listed.splitlines() if line.startswith("GPU "))]
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _cause(code: int) -> str:

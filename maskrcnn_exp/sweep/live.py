@@ -40,22 +40,25 @@ _SHOWN_PARETO: Final = 6  # trial numbers in a line
 
 def trial_line(
     trial: FrozenTrial,
+    done: int,
     total: int,
     best: FrozenTrial | Sequence[FrozenTrial] | None,
     metrics: Sequence[str] = (),
 ) -> str:
     """Return one line about a finished trial.
 
-    `trial 7/24  lr.mask_mult=8.31 clip.norm=2.1  mAP/segm_AP 0.4123  1.2 min  best 0.4301 (#3)`
+    `8/24  #7  lr.mask_mult=8.31 clip.norm=2.1  mAP/segm_AP 0.4123  1.2 min  best 0.4301 (#3)`
 
     Args:
-        trial: Complete, pruned or failed.
+        trial: Complete, pruned or failed. Its number is its folder's name.
+        done: Trials that are finished by now.
         total: Trials that the study is to have.
         best: The leader so far; with several objectives the trials of the Pareto front; None before the first.
         metrics: Name of each objective; without them the values stand alone.
     """
     parts = [
-        f"trial {trial.number}/{total}",
+        f"{done}/{total}",
+        f"#{trial.number}",
         params_text(trial.params),
         _outcome(trial, metrics),
         f"{seconds_of(trial) / 60:.1f} min",

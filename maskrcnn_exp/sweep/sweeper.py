@@ -61,6 +61,7 @@ class Driver:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.settings = self._with_metric()
         self.settings.check()
         console = Console()
         space = self._space(arguments)
@@ -74,7 +75,7 @@ class Driver:
         self._save_config(spec.folder)
         shown = "" if spec.url is None else spec.shown
         header = study_header(shared.study, spec.folder, plan.n_trials, shown, workers=self.settings.n_jobs)
-        console.print("\n".join([*space.warnings, *header]))
+        console.print("\n".join([*space.warnings, *self._direction_note(), *header]))
         with stop_requests() as stop:
             self._run(shared, job, console, stop)
             verdict = self._repeat(shared, job, console, stop)
@@ -91,6 +92,15 @@ class Driver:
             )
         return space
 
+    def _with_metric(self) -> SweeperSettings:
+        """Where no metric is given, take the tag that the program watches itself, if it says one."""
+        from omegaconf import OmegaConf
+
+        watched = OmegaConf.select(self.config, "trainer.monitor")
+        if self.settings.metric or watched is None or len(self.settings.direction or ()) > 1:
+            return self.settings
+        return replace(self.settings, metric=(str(watched),))
+
     def _group_choices(self, group: str) -> list[str]:
         choices: list[str] = self.hydra_context.config_loader.get_group_options(group)
         return choices
@@ -101,6 +111,13 @@ class Driver:
         if metrics:
             return metrics, tuple(metric.direction for metric in metrics)
         return (), tuple("minimize" if word == "minimize" else "maximize" for word in asked or ("maximize",))
+
+    def _direction_note(self) -> list[str]:
+        if self.settings.direction is not None or self.settings.metric:
+            return []
+        return [
+            "hydra.sweeper.direction is not set: the returned value is maximised. (hydra-optuna-sweeper minimised it.)"
+        ]
 
     def _n_trials(self, space: SearchSpace) -> int:
         if not is_grid(self.settings):
@@ -151,7 +168,7 @@ class Driver:
         def finished(trial: FrozenTrial) -> None:
             standing = Standing.read(shared.study, folder)
             best = standing.best if standing.is_single else standing.pareto
-            bar.print(trial_line(trial, total, best, standing.metrics))
+            bar.print(trial_line(trial, len(standing.finished), total, best, standing.metrics))
             write_results(shared.study, folder, command)
 
         def show(done: int, running: list[FrozenTrial]) -> None:
@@ -171,7 +188,7 @@ class Driver:
         """Train winner and default anew with other seeds, as a study of its own beside the search."""
         if self.settings.repeat_best == 0 or len(job.plan.directions) > 1:
             return None
-        best = _best(shared)
+        best = Standing.read(shared.study, job.spec.folder).best
         if best is None:
             return None
         spec = replace(job.spec, folder=job.spec.folder / "repeat")
@@ -215,13 +232,6 @@ class Driver:
         from maskrcnn_exp.sweep.command import typed_command
 
         return typed_command(sys.argv)
-
-
-def _best(shared: SharedStudy) -> FrozenTrial | None:
-    try:
-        return shared.study.best_trial
-    except ValueError:
-        return None
 
 
 def _verdict(repeats: SharedStudy, direction: Direction, metric: Sequence[str]) -> RepeatVerdict:

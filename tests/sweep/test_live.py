@@ -44,8 +44,8 @@ def test_line_of_a_completed_trial_is_frozen() -> None:
     study = new_study()
     best = add(study, {}, 0.4301)
     trial = add(study, {"lr.mask_mult": 8.3141, "clip.norm": 2.1}, 0.41234, seconds=72)
-    assert trial_line(trial, 24, best, ["mAP/segm_AP"]) == (
-        "trial 1/24  lr.mask_mult=8.314 clip.norm=2.1  mAP/segm_AP 0.4123  1.2 min  best 0.4301 (#0)"
+    assert trial_line(trial, 8, 24, best, ["mAP/segm_AP"]) == (
+        "8/24  #1  lr.mask_mult=8.314 clip.norm=2.1  mAP/segm_AP 0.4123  1.2 min  best 0.4301 (#0)"
     )
 
 
@@ -55,23 +55,23 @@ def test_line_of_a_pruned_trial_says_when_and_why() -> None:
     trial = add(
         study, {"lr.mask_mult": 0.1}, state=TrialState.PRUNED, reason=reason, reports={1: 0.0, 2: 0.0}, seconds=24
     )
-    assert trial_line(trial, 24, None) == (
-        f"trial 0/24  lr.mask_mult=0.1  pruned at epoch 2: {reason}  0.4 min  no best yet"
+    assert trial_line(trial, 8, 24, None) == (
+        f"8/24  #0  lr.mask_mult=0.1  pruned at epoch 2: {reason}  0.4 min  no best yet"
     )
 
 
 def test_line_of_a_failed_trial_stays_one_line() -> None:
     study = new_study()
     trial = add(study, {}, state=TrialState.FAIL, reason="CUDA out of memory.\nTried to \x1b[1mallocate", seconds=6)
-    line = trial_line(trial, 24, None)
-    assert line == "trial 0/24  failed: CUDA out of memory. Tried to [1mallocate  0.1 min  no best yet"
+    line = trial_line(trial, 8, 24, None)
+    assert line == "8/24  #0  failed: CUDA out of memory. Tried to [1mallocate  0.1 min  no best yet"
     assert not CONTROL.search(line)
 
 
 def test_line_of_several_objectives_shows_the_front() -> None:
     study = two_objective_study(3)
     front = Standing.read(study, Path()).pareto
-    line = trial_line(study.trials[0], 16, front, ["mAP/segm_AP", "time/step_s"])
+    line = trial_line(study.trials[0], 8, 16, front, ["mAP/segm_AP", "time/step_s"])
     values = study.trials[0].values
     assert f"mAP/segm_AP {values[0]:.4f}  time/step_s {values[1]:.5g}" in line
     assert line.endswith("Pareto front " + " ".join(f"#{trial.number}" for trial in front))

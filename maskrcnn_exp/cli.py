@@ -135,14 +135,20 @@ def _train_job(config: Any) -> float | None:
     plain = to_train_config(config)
     check_or_raise(plain)
     from maskrcnn_exp.recipes.train import RunSettings, run
+    from maskrcnn_exp.sweep.trial import current_trial
 
     hydra_config = HydraConfig.get()
+    trial = current_trial()
+    if trial is not None:
+        from maskrcnn_exp.sweep.health import mask_chance
+
+        trial.mask_chance = mask_chance(plain.model.mask_loss.bce_weight, plain.model.mask_loss.dice_weight)
     settings = RunSettings(
         folder=Path(hydra_config.runtime.output_dir),
         config_yaml=OmegaConf.to_yaml(config, resolve=True),
         overrides=tuple(hydra_config.overrides.task),
     )
-    return run(plain, settings)
+    return run(plain, settings, trial)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -195,7 +195,8 @@ def _published(entry: WeightsEnum) -> dict[str, Tensor]:
         folder = Path(torch.hub.get_dir()) / "checkpoints"
         raise CheckpointError(
             f"torchvision {entry}: {name} could not be read or downloaded ({_first_line(error)}). "
-            f"Without a network, put the file into {folder}; a damaged file there must be deleted."
+            f"Without a network, put the file into {folder}; a damaged file there must be deleted. "
+            "Or give the path of a file instead of the name, or none to train from nothing."
         ) from error
     return dict(state)
 

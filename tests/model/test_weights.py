@@ -180,6 +180,7 @@ def test_missing_network_names_file_and_folder(hub: Path) -> None:
         build_maskrcnn(tiny_config(backbone_weights="imagenet"), CLASSES, 5)
     assert ResNet18_Weights.IMAGENET1K_V1.url.rsplit("/", 1)[-1] in str(caught.value)
     assert f"put the file into {hub}" in str(caught.value)
+    assert "or none to train from nothing" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -2,6 +2,7 @@
 
     UserError                    one message, no traceback
     ├── ConfigError      exit 2  the command line or the configuration
+    │   └── BusyError    exit 2  another process works in the folder
     ├── DataError        exit 3  pictures or annotations
     ├── DivergedError    exit 4  a loss or a gradient is no longer finite
     └── CheckpointError  exit 5  a checkpoint is absent, damaged or does not fit
@@ -16,7 +17,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["CheckpointError", "ConfigError", "DataError", "DivergedError", "Interrupted", "Pruned", "UserError"]
+__all__ = [
+    "BusyError",
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "DivergedError",
+    "Interrupted",
+    "Pruned",
+    "UserError",
+]
 
 
 class UserError(Exception):
@@ -37,6 +47,10 @@ class ConfigError(UserError):
             return cls(problems[0])
         lines = "\n".join(f"  {number}. {problem}" for number, problem in enumerate(problems, start=1))
         return cls(f"{len(problems)} problems in the configuration:\n{lines}")
+
+
+class BusyError(ConfigError):
+    """Another process works in the folder; waiting may help."""
 
 
 class DataError(UserError):

@@ -29,6 +29,9 @@ __all__ = [
     "stop_on_signals",
 ]
 
+# Our own first lines say what Fabric would. Here, because a spawned process imports this before Fabric says it.
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+
 Precision = Literal["32-true", "bf16-mixed"]
 _Result = TypeVar("_Result")
 
@@ -78,7 +81,6 @@ def build_fabric(accelerator: str, devices: int, nodes: int, precision: Precisio
 
     Several devices get one spawned process each; under torchrun or Slurm the processes are already there.
     """
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # our own first lines say what it would
     several = devices * nodes > 1
     launched_outside = "TORCHELASTIC_RUN_ID" in os.environ or "SLURM_NTASKS" in os.environ
     strategy = ("ddp" if launched_outside or nodes > 1 else "ddp_spawn") if several else "auto"

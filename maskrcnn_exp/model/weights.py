@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import torchvision
@@ -100,7 +101,7 @@ def load_network_weights(network: nn.Module, model: ModelConfig) -> list[str]:
 
 
 def read_file(path: Path) -> dict[str, Tensor]:
-    """Return the state dict in a torch file: a plain one, or the `model` entry of a checkpoint of ours.
+    """Return the state dict in a torch file: a plain one, or the evaluated weights in a checkpoint of ours.
 
     Raises:
         CheckpointError: absent, not a torch file, or holding more than tensors.
@@ -115,10 +116,18 @@ def read_file(path: Path) -> dict[str, Tensor]:
             "Files that would run code when loaded are refused; save a state dict with torch.save."
         ) from error
     if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
-        content = content["model"]
+        content = _evaluated(content)
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise CheckpointError(f"{path}: expected a state dict (names to tensors), got {type(content).__name__}.")
     return dict(content)
+
+
+def _evaluated(checkpoint: Mapping[str, Any]) -> Any:
+    """Return the weights of a checkpoint that its validation scored: the moving average where there is one."""
+    average = checkpoint.get("ema")
+    if not isinstance(average, Mapping):
+        return checkpoint["model"]
+    return {key.removeprefix("module."): value for key, value in average.items() if key != "n_averaged"}
 
 
 def differences(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:

@@ -62,7 +62,7 @@ class Epochs:
             # A signal goes first: it is meant for whoever started the trial too, who must not begin another one.
             if stop.agreed(self.saver.state.fabric):
                 self._interrupt()
-            if reason is not None:
+            if reason is not None and progress.epoch <= self.trainer.epochs:  # nothing is saved by pruning the last one
                 self.console.print(f"pruned: {reason}")
                 raise Pruned(reason)
 
@@ -157,11 +157,13 @@ class Epochs:
     def _diverged(self, event: NonFiniteStep) -> DivergedError:
         folder = self.black_box.write(event, self.data.train, self.saver.capture())
         cause = first_cause(event.record)
+        last = self.saver.folder.last
+        good = f"The last good checkpoint: {last}" if last.is_file() else "No checkpoint was written before it."
         return DivergedError(
             f"step {event.record.step}, epoch {self.saver.state.progress.epoch}: {cause}. The weights were not touched "
             f"by this step. What is known of it lies in {folder}.\n"
             f"Run that step again, picture by picture: python -m maskrcnn_exp train replay={folder}\n"
-            f"The last good checkpoint: {self.saver.folder.last}"
+            f"{good}"
         )
 
     def say_signal(self, name: str) -> None:

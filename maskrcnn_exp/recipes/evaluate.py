@@ -32,7 +32,8 @@ def run_words(words: Sequence[str]) -> None:
         raise ConfigError("evaluate needs checkpoint=PATH, such as runs/maskrcnn/RUN/checkpoints/best.pt.")
     source = Path(own["checkpoint"])
     checkpoint = read_checkpoint(source)
-    config, _ = config_of(checkpoint, overrides)
+    # A quick look at a few batches was the training's wish; who evaluates means all pictures, unless he says so.
+    config, _ = config_of(checkpoint, ["trainer.limit_batches=0", *overrides])
     check_or_raise(config)
     console = Console()
     console.print(f"checkpoint: {source}, after epoch {checkpoint.epochs_done}")

@@ -16,6 +16,7 @@ from maskrcnn_exp.errors import Interrupted, Pruned, UserError
 from maskrcnn_exp.recipes.epochs import Epochs, TrialHandle
 from maskrcnn_exp.recipes.resume import find_checkpoint, open_log, start_or_resume
 from maskrcnn_exp.recipes.setup import (
+    Data,
     build_state,
     detections_limit,
     fabric_for,
@@ -26,7 +27,7 @@ from maskrcnn_exp.record.atomic import remove_leftovers, write_json_atomic
 from maskrcnn_exp.record.console import Console, groups_table, summary_lines
 from maskrcnn_exp.record.environment import environment
 from maskrcnn_exp.record.run_lock import RunLock
-from maskrcnn_exp.schema import TrainConfig
+from maskrcnn_exp.schema import TrainConfig, TrainerConfig
 
 __all__ = ["RunSettings", "run"]
 
@@ -83,8 +84,8 @@ def _run_process(
 def _train(
     fabric: Fabric, config: TrainConfig, settings: RunSettings, device_line: str, trial: TrialHandle | None
 ) -> float | None:
-    console = Console.of_process(first=fabric.is_global_zero)
-    checkpoints = CheckpointFolder(settings.folder / "checkpoints", config.trainer.keep_checkpoints)
+    console, trainer = Console.of_process(first=fabric.is_global_zero), config.trainer
+    checkpoints = CheckpointFolder(settings.folder / "checkpoints", trainer.keep_checkpoints)
     if fabric.is_global_zero:
         remove_leftovers(settings.folder)
         remove_leftovers(checkpoints.folder)
@@ -99,11 +100,11 @@ def _train(
     state, notes = build_state(config, fabric, data, detections, load_weights=source is None)
     meter = EpochMeter(state.loss_weights)
     checkpoint, lines = start_or_resume(state, meter, source, data.categories, settings.config_yaml)
-    console.print("\n".join([*notes, groups_table(group_rows(state)), *_max_dets_note(detections), *lines]))
+    said = [*_max_dets_note(detections), *_limit_note(trainer, data), *lines]
+    console.print("\n".join([*notes, groups_table(group_rows(state)), *said]))
 
     log = open_log(settings.folder, checkpoint, source, writes=fabric.is_global_zero)
     identity = RunIdentity(data.categories, detections, settings.config_yaml, list(settings.overrides))
-    trainer = config.trainer
     saver = Saver(
         checkpoints, state, meter, log, identity, trainer.checkpoint_every_steps, trainer.checkpoint_every_minutes
     )
@@ -126,6 +127,16 @@ def _max_dets_note(detections: int) -> list[str]:
     return [f"maxDets: {detections}, a picture may hold that many objects; the numbers at COCO's 100 stand beside"]
 
 
+def _limit_note(trainer: TrainerConfig, data: Data) -> list[str]:
+    if trainer.limit_batches == 0:
+        return []
+    pictures = min(data.samples.total, data.val_summary.images)
+    return [
+        f"trainer.limit_batches={trainer.limit_batches}: a quick look at {data.batches.plan.batches} batches per epoch "
+        f"and {pictures} validation pictures"
+    ]
+
+
 def _farewell(saver: Saver, monitor: str, settings: RunSettings) -> str:
     """Return the last lines: the best epoch, where everything is, how to do it again."""
     progress = saver.state.progress
@@ -133,8 +144,11 @@ def _farewell(saver: Saver, monitor: str, settings: RunSettings) -> str:
     if progress.best_value is not None:
         best = f"{monitor} {progress.best_value:.4f}, epoch {progress.best_epoch}"
         lines.append(f"best: {best}: {saver.folder.best}")
+    else:
+        lines.append(f"no best.pt: {monitor} (trainer.monitor) was never recorded with a value that counts")
+    checkpoint = saver.folder.last if progress.best_value is None else saver.folder.best
     lines.append(f"look: tensorboard --logdir {settings.folder.parent}")
-    lines.append(f"evaluate: python -m maskrcnn_exp evaluate checkpoint={saver.folder.best}")
+    lines.append(f"evaluate: python -m maskrcnn_exp evaluate checkpoint={checkpoint}")
     words = " ".join(settings.overrides)
     lines.append(f"again: python -m maskrcnn_exp train {words}".rstrip())
     return "\n".join(lines)

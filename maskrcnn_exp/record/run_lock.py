@@ -6,7 +6,7 @@ import errno
 import os
 from pathlib import Path
 
-from maskrcnn_exp.errors import ConfigError
+from maskrcnn_exp.errors import BusyError
 
 try:
     import fcntl
@@ -31,7 +31,7 @@ class RunLock:
         """Take the lock; the folder is made where it is absent.
 
         Raises:
-            ConfigError: another process holds it.
+            BusyError: another process holds it.
         """
         if fcntl is None:
             return
@@ -44,7 +44,7 @@ class RunLock:
             holder = os.pread(descriptor, 20, 0).decode(errors="replace")
             os.close(descriptor)
             if error.errno in (errno.EACCES, errno.EAGAIN):
-                raise ConfigError(_taken(self._folder, holder)) from error
+                raise BusyError(_taken(self._folder, holder)) from error
             return
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)

@@ -37,7 +37,7 @@ def set_current_trial(trial: StudyTrial | None) -> None:
     _current = trial
 
 
-class LeaseLost(Exception):  # noqa: N818 - it names an event
+class LeaseLost(Interrupted):
     """Another worker took the trial over while this one stood still; what it does from here on must not count."""
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from maskrcnn_exp.errors import ConfigError, DataError, DivergedError, Interrupted, Pruned, UserError
+from maskrcnn_exp.errors import BusyError, ConfigError, DataError, DivergedError, Interrupted, Pruned, UserError
 from maskrcnn_exp.record.secrets import mask_urls
 from maskrcnn_exp.sweep import attrs
 from maskrcnn_exp.sweep.objective import Metric, read_objective, summarize
@@ -28,6 +28,7 @@ from maskrcnn_exp.sweep.trial import LeaseLost, StudyTrial, set_current_trial
 __all__ = ["Job", "failure_limit", "work"]
 
 CONSOLE: Final = "console.log"
+_BUSY_SECONDS: Final = 3.0
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,10 @@ def _tell(shared: SharedStudy, taken: Taken, job: Job, end: _Ending) -> bool:
         case _ if _is_submitits(error):
             shared.give_back(taken, notes)
             raise error
+        case BusyError():
+            # The processes of a killed worker's training need a moment to save and leave.
+            shared.give_back(taken, notes)
+            time.sleep(_BUSY_SECONDS)
         case Pruned() | TrialPruned():
             shared.prune(taken, str(error) or "pruned by the program", notes)
         case DivergedError():

@@ -22,6 +22,14 @@ def test_model_entry_of_a_checkpoint_is_read(tmp_path: Path) -> None:
     assert read_file(file)["a"].tolist() == [1.0, 1.0]
 
 
+def test_of_a_checkpoint_with_a_moving_average_the_average_is_read(tmp_path: Path) -> None:
+    """That is what its validation scored."""
+    average = {"module.weight": torch.ones(2), "n_averaged": torch.tensor(7)}
+    torch.save({"model": {"weight": torch.zeros(2)}, "ema": average}, tmp_path / "best.pt")
+    assert read_file(tmp_path / "best.pt")["weight"].tolist() == [1, 1]
+    assert set(read_file(tmp_path / "best.pt")) == {"weight"}
+
+
 def test_counters_are_no_difference_and_a_long_list_is_cut() -> None:
     assert differences({"bn.num_batches_tracked": torch.tensor(0)}, {}) == []
     assert differences({}, {"bn.num_batches_tracked": torch.tensor(0)}) == []

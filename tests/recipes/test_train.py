@@ -134,8 +134,13 @@ def test_accumulated_batches_make_one_step(train_small: Train, tmp_path: Path) -
     assert list(History.read(tmp_path / "run").series("step/total").steps) == [1, 2]  # 6 batches: 4 + 2
 
 
-def test_limit_batches_limits_training_and_validation(train_small: Train, tmp_path: Path) -> None:
+def test_limit_batches_limits_training_and_validation_and_says_so(
+    train_small: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     train_small("trainer.epochs=1", "trainer.limit_batches=1")
+    assert "trainer.limit_batches=1: a quick look at 1 batches per epoch and 4 validation pictures" in (
+        capsys.readouterr().out
+    )
     assert list(History.read(tmp_path / "run").series("step/total").steps) == [1]
 
 

@@ -60,6 +60,11 @@ def test_a_trial_hears_every_epoch_as_the_record_holds_it(tmp_path: Path) -> Non
         assert values == pytest.approx(recorded)  # the record holds float32
 
 
+def test_a_run_is_not_pruned_after_its_last_epoch(tmp_path: Path) -> None:
+    """Nothing would be saved, and the study would lose a complete trial."""
+    assert train(tmp_path, Trial(stop_at=2)) is not None
+
+
 def test_a_pruned_run_stops_after_its_epoch_and_is_complete(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(Pruned) as caught:
         train(tmp_path / "run", Trial(stop_at=1))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ def main(config: Any) -> float:
         raise DivergedError("step 12, epoch 1: loss_mask = nan. The weights were not touched by this step.")
     if config.lr.mask_mult > config.crashes_above:
         raise RuntimeError("a crash")
+    if config.lr.mask_mult > config.exits_above:
+        sys.exit(7)
     told: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: told.append(number))
     trial = current_trial()

@@ -76,6 +76,15 @@ class TpeConf:
 
 
 @dataclass
+class JointTpeConf(TpeConf):
+    """TPE that models the parameters together, for some tens of trials on several workers; what the presets use."""
+
+    n_startup_trials: int = 8
+    multivariate: bool | None = True
+    constant_liar: bool | None = True
+
+
+@dataclass
 class MotpeConf(TpeConf):
     """The peer's name for TPE with several objectives."""
 
@@ -259,6 +268,7 @@ class WilcoxonConf:
 
 _SAMPLERS = {
     "tpe": TpeConf,
+    "tpe_joint": JointTpeConf,
     "motpe": MotpeConf,
     "random": RandomConf,
     "grid": GridConf,

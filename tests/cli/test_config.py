@@ -13,6 +13,10 @@ from maskrcnn_exp import schema
 from maskrcnn_exp.compose import compose, conf_dir, explain, to_train_config
 from maskrcnn_exp.config_check import check_config, check_or_raise
 from maskrcnn_exp.errors import ConfigError
+from maskrcnn_exp.schema import register_schema
+from maskrcnn_exp.sweep.objective import parse_metric
+from maskrcnn_exp.sweep.settings import SweeperSettings
+from maskrcnn_exp.sweep.space import parse_space
 
 CONF = conf_dir()
 GROUPS = sorted({str(path.parent.relative_to(CONF)) for path in CONF.rglob("*.yaml")} - {"."})
@@ -47,6 +51,23 @@ def test_every_experiment_composes_and_makes_sense(name: str, tmp_path: Path) ->
 @pytest.mark.parametrize("name", SEARCHES)
 def test_every_search_composes(name: str) -> None:
     compose([f"search={name}"])
+
+
+@pytest.mark.parametrize("name", [name for name in SEARCHES if name != "none"])
+def test_every_search_has_settings_a_space_and_known_metrics(name: str) -> None:
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    register_schema()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        keys = dict(hydra_compose("train", [f"search={name}"], return_hydra_config=True).hydra.sweeper)
+    settings = SweeperSettings.from_config({key: keys[key] for key in keys if key not in ("_target_", "_recursive_")})
+    settings.check()
+    assert settings.study_name == name
+    assert parse_space([], settings.params).distributions.keys() >= {"lr.mask_mult"}
+    assert all(parse_metric(metric) for metric in settings.metric)
+    for params in settings.enqueue:
+        assert params.keys() == parse_space([], settings.params).distributions.keys()
 
 
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))
@@ -102,7 +123,7 @@ FROZEN_GROUPS = {
     "schedule": {"cosine", "multistep", "constant"},
     "clip": {"none", "global", "per_part"},
     "trainer": {"cpu", "gpu", "ddp"},
-    "search": {"none"},
+    "search": {"none", "mask_head", "mask_head_per_part", "all_heads", "mask_ap_time", "mask_ap_box_ap"},
 }
 
 

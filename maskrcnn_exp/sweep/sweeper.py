@@ -18,10 +18,11 @@ from maskrcnn_exp.record.secrets import mask_urls
 from maskrcnn_exp.sweep import attrs
 from maskrcnn_exp.sweep.drive import Drive, StopRequest, stop_requests
 from maskrcnn_exp.sweep.identity import check_identity, default_name, study_folder
+from maskrcnn_exp.sweep.launcher_pool import LauncherPool
 from maskrcnn_exp.sweep.live import StudyBar, farewell, study_header, trial_line
 from maskrcnn_exp.sweep.objective import Direction, Metric, parse_metric
 from maskrcnn_exp.sweep.plan import ARM, ARMS, SEED, RepeatPlan, SearchPlan, is_grid
-from maskrcnn_exp.sweep.pool import LauncherPool, LocalPool, Pool
+from maskrcnn_exp.sweep.pool import LocalPool, Pool
 from maskrcnn_exp.sweep.repeat_stats import RepeatVerdict, compare_arms, metric_unit
 from maskrcnn_exp.sweep.report import write_report
 from maskrcnn_exp.sweep.results import write_results

@@ -81,7 +81,6 @@ class JointTpeConf(TpeConf):
 
     n_startup_trials: int = 8
     multivariate: bool | None = True
-    constant_liar: bool | None = True
 
 
 @dataclass

@@ -64,7 +64,7 @@ class Drive:
     settings: SweeperSettings
     say: Callable[[str], None]
     show: Callable[[int, list[FrozenTrial]], None]  # finished trials, running ones
-    finished: Callable[[FrozenTrial], None]  # called once for each trial that finishes, whoever ran it
+    finished: Callable[[FrozenTrial, int], None]  # a trial that finished, whoever ran it; how many have by now
     _told: set[int] = field(default_factory=set)
     _repaired_at: float = field(default_factory=time.monotonic)
 
@@ -113,7 +113,7 @@ class Drive:
         for trial in trials:
             if trial.state.is_finished() and trial.number not in self._told:
                 self._told.add(trial.number)
-                self.finished(trial)
+                self.finished(trial, len(self._told))
 
     def _refuse_to_go_on(self, trials: list[FrozenTrial]) -> None:
         halted = self.shared.halted()

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from maskrcnn_exp.errors import ConfigError, Interrupted
-from maskrcnn_exp.record.atomic import write_atomic
 from maskrcnn_exp.record.console import Console
-from maskrcnn_exp.record.secrets import mask_urls
 from maskrcnn_exp.sweep import attrs
 from maskrcnn_exp.sweep.drive import Drive, StopRequest, stop_requests
 from maskrcnn_exp.sweep.identity import check_identity, default_name, study_folder
 from maskrcnn_exp.sweep.launcher_pool import LauncherPool
 from maskrcnn_exp.sweep.live import StudyBar, farewell, study_header, trial_line
 from maskrcnn_exp.sweep.objective import Direction, Metric, parse_metric
-from maskrcnn_exp.sweep.plan import ARM, ARMS, SEED, RepeatPlan, SearchPlan, is_grid
+from maskrcnn_exp.sweep.plan import SearchPlan, is_grid
 from maskrcnn_exp.sweep.pool import LocalPool, Pool
-from maskrcnn_exp.sweep.repeat_stats import RepeatVerdict, compare_arms, metric_unit
+from maskrcnn_exp.sweep.repeat_stats import RepeatVerdict
+from maskrcnn_exp.sweep.repeats import repeats_of, verdict_of
 from maskrcnn_exp.sweep.report import write_report
 from maskrcnn_exp.sweep.results import write_results
 from maskrcnn_exp.sweep.settings import SweeperSettings
@@ -31,6 +30,7 @@ from maskrcnn_exp.sweep.space import SearchSpace, grid_choices, parse_space
 from maskrcnn_exp.sweep.standing import Standing
 from maskrcnn_exp.sweep.storage import StorageSpec
 from maskrcnn_exp.sweep.study import Plan, SharedStudy
+from maskrcnn_exp.sweep.trial_config import save_config, trial_config
 from maskrcnn_exp.sweep.worker import Job
 
 if TYPE_CHECKING:
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 __all__ = ["Driver"]
-
-_SEEDS_APART: Final = 1000
-"""Repeats take seeds this far from the trials' own: a winner must win elsewhere than where it was chosen."""
 
 
 @dataclass
@@ -73,7 +70,7 @@ class Driver:
         job = self._job(spec, plan, metrics)
         shared = SharedStudy.create(spec, plan, job.watch(), self._fill(space, spec.folder))
         shared.clear_halt()
-        self._save_config(spec.folder)
+        save_config(self.config, spec.folder)
         shown = "" if spec.url is None else spec.shown
         header = study_header(shared.study, spec.folder, plan.n_trials, shown, workers=self.settings.n_jobs)
         console.print("\n".join([*space.warnings, *self._direction_note(), *header]))
@@ -136,7 +133,7 @@ class Driver:
             metrics=metrics,
             hydra_context=self.hydra_context,
             task_function=self.task_function,
-            config=_trial_config(self.config, spec),
+            config=trial_config(self.config, spec),
             pool=uuid.uuid4().hex[:12],
         )
 
@@ -149,13 +146,6 @@ class Driver:
 
         return found
 
-    def _save_config(self, folder: Path) -> None:
-        from omegaconf import OmegaConf
-
-        text = mask_urls(OmegaConf.to_yaml(self.config))
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(folder / "multirun.yaml", lambda file: _write(file, text))
-
     def _pool(self, job: Job) -> Pool:
         n_jobs = min(self.settings.n_jobs, job.plan.n_trials)
         target = str(self.config.hydra.launcher.get("_target_", ""))
@@ -166,10 +156,10 @@ class Driver:
         folder, command, total = job.spec.folder, self._command(), job.plan.n_trials
         done = sum(trial.state.is_finished() for trial in shared.trials)
 
-        def finished(trial: FrozenTrial) -> None:
+        def finished(trial: FrozenTrial, done: int) -> None:
             standing = Standing.read(shared.study, folder)
             best = standing.best if standing.is_single else standing.pareto
-            bar.print(trial_line(trial, len(standing.finished), total, best, standing.metrics))
+            bar.print(trial_line(trial, done, total, best, standing.metrics))
             write_results(shared.study, folder, command)
 
         def show(done: int, running: list[FrozenTrial]) -> None:
@@ -187,37 +177,16 @@ class Driver:
 
     def _repeat(self, shared: SharedStudy, job: Job, console: Console, stop: StopRequest) -> RepeatVerdict | None:
         """Train winner and default anew with other seeds, as a study of its own beside the search."""
-        if self.settings.repeat_best == 0 or len(job.plan.directions) > 1:
-            return None
         best = Standing.read(shared.study, job.spec.folder).best
-        if best is None:
+        if self.settings.repeat_best == 0 or best is None:
             return None
-        spec = replace(job.spec, folder=job.spec.folder / "repeat")
-        plan = RepeatPlan(
-            study_name=f"{job.plan.study_name}/repeat_of_{best.number}",
-            pairs=self.settings.repeat_best,
-            directions=job.plan.directions,
-            best_words=tuple(best.user_attrs[attrs.OVERRIDES]),
-            default_words=self._default_words(shared),
-            seed_key=self.settings.seed_key,
-            first_seed=_SEEDS_APART,
-        )
-        settings = self.settings.without_pruning()
-        spec = replace(spec, folder=spec.folder / str(best.number))
-        config = _trial_config(self.config, spec)
-        repeat_job = replace(job, spec=spec, plan=plan, settings=settings, config=config, pool=uuid.uuid4().hex[:12])
-        repeats = SharedStudy.create(
-            spec,
-            plan,
-            repeat_job.watch(),
-            lambda study, is_new: study.set_user_attr(attrs.METRIC, self.settings.metric),
-        )
-        console.print(f"repeating #{best.number} and the default, {plan.pairs} seeds each, without pruning")
+        repeat_job = repeats_of(best, shared, job, self.config)
+        found = partial(_set_metric, self.settings.metric)
+        repeats = SharedStudy.create(repeat_job.spec, repeat_job.plan, repeat_job.watch(), found)
+        pairs = self.settings.repeat_best
+        console.print(f"repeating #{best.number} and the default, {pairs} seeds each, without pruning")
         self._run(repeats, repeat_job, console, stop)
-        return _verdict(repeats, job.plan.directions[0], self.settings.metric)
-
-    def _default_words(self, shared: SharedStudy) -> tuple[str, ...]:
-        return tuple(shared.study.user_attrs.get(attrs.FIXED, ()))
+        return verdict_of(repeats, job.plan.directions[0], self.settings.metric)
 
     def _conclude(self, study: Study, folder: Path, console: Console, verdict: RepeatVerdict | None) -> None:
         report = write_report(study, folder, command=self._command(), repeat=verdict) if self.settings.report else None
@@ -235,24 +204,6 @@ class Driver:
         return typed_command(sys.argv)
 
 
-def _verdict(repeats: SharedStudy, direction: Direction, metric: Sequence[str]) -> RepeatVerdict:
-    values: dict[str, dict[int, float]] = {arm: {} for arm in ARMS}
-    for trial in repeats.trials:
-        if trial.state.name == "COMPLETE" and trial.values is not None and math.isfinite(trial.values[0]):
-            values[trial.user_attrs[ARM]][trial.user_attrs[SEED]] = trial.values[0]
-    best, default = (values[arm] for arm in ARMS)
-    scale, unit = metric_unit(metric[0]) if metric else (1.0, "")
-    return compare_arms(
-        list(best.values()),
-        list(default.values()),
-        direction,
-        scale,
-        unit=unit,
-        best_seeds=list(best),
-        default_seeds=list(default),
-    )
-
-
 def _running_text(trial: FrozenTrial) -> str:
     if not trial.intermediate_values:
         return f"#{trial.number}"
@@ -260,34 +211,5 @@ def _running_text(trial: FrozenTrial) -> str:
     return f"#{trial.number} epoch {epoch} {trial.intermediate_values[epoch]:.3f}"
 
 
-def _trial_config(config: Any, spec: StorageSpec) -> Any:
-    """Return the sweep's configuration as its trials get it: with the study's folder, without a password.
-
-    Hydra composes each trial anew from `hydra.overrides`, so that is where the folder must stand.
-    """
-    from omegaconf import open_dict, read_write
-
-    changed = config.copy()
-    with read_write(changed), open_dict(changed):
-        words = [
-            word
-            for word in map(str, changed.hydra.overrides.hydra)
-            if not word.lstrip("+").startswith(("hydra.sweeper.storage=", "hydra.sweep.dir="))
-        ]
-        words.append(f"hydra.sweep.dir={_quoted(str(spec.folder))}")
-        if spec.url is not None:
-            words.append(f"hydra.sweeper.storage={_quoted(spec.shown)}")
-        changed.hydra.overrides.hydra = words
-        changed.hydra.sweep.dir = str(spec.folder)
-        if "storage" in changed.hydra.sweeper:
-            changed.hydra.sweeper.storage = None if spec.url is None else spec.shown
-    return changed
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
-
-
-def _write(file: Any, text: str) -> None:
-    file.write(text.encode())
+def _set_metric(metric: Sequence[str], study: Study, is_new: bool) -> None:
+    study.set_user_attr(attrs.METRIC, list(metric))

@@ -12,15 +12,21 @@ __all__ = ["device_shares", "environment"]
 
 
 def device_shares(n_jobs: int, devices_each: int = 1) -> list[dict[str, str]]:
-    """Return each worker's environment: its GPUs where there are some, else its share of the processor's threads."""
+    """Return each worker's environment: its GPUs where there are some, else its share of the processor's threads.
+
+    Args:
+        n_jobs: Workers. With more of them than GPUs (or groups of `devices_each` GPUs) some share theirs.
+        devices_each: Devices of one trial; on a processor the processes that share a worker's threads.
+    """
     gpus = _visible_gpus()
     if gpus:
-        groups = [gpus[start : start + devices_each] for start in range(0, len(gpus), devices_each)]
+        whole = max(1, len(gpus) // devices_each)  # what is left over would be too few for a trial
+        groups = [gpus[place * devices_each : (place + 1) * devices_each] for place in range(whole)]
         return [{"CUDA_VISIBLE_DEVICES": ",".join(groups[place % len(groups)])} for place in range(n_jobs)]
-    if n_jobs == 1:
+    if n_jobs == 1 and devices_each == 1:
         return [{}]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = str(max(1, cores // n_jobs))
+    threads = str(max(1, cores // (n_jobs * devices_each)))
     return [{"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads} for _ in range(n_jobs)]
 
 

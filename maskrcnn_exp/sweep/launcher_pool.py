@@ -97,7 +97,7 @@ class LauncherPool:
     def _places(self) -> list[dict[str, str]]:
         """Return each job's environment; empty where the launcher gives devices by itself, as Slurm does."""
         target = str(self.job.config.hydra.launcher.get("_target_", ""))
-        return device_shares(self.n_jobs) if target.endswith(_LOCAL_LAUNCHERS) else []
+        return device_shares(self.n_jobs, self.job.devices) if target.endswith(_LOCAL_LAUNCHERS) else []
 
     def died(self) -> list[str]:
         if self.alive or self._told == len(self._problems):

@@ -80,7 +80,7 @@ class LocalPool:
         context = multiprocessing.get_context("spawn")
         self._signs[place], sign = context.Pipe(duplex=False)
         process = context.Process(target=_worker_main, args=(self._payload, sign), name=f"worker-{place}")
-        with environment(device_shares(self.n_jobs)[place]):
+        with environment(device_shares(self.n_jobs, self.job.devices)[place]):
             process.start()
         sign.close()  # the child has its own
         return process

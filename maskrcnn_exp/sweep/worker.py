@@ -45,6 +45,13 @@ class Job:
     pool: str  # of the workers that one command started; they can be asked to stop through the storage
     orphans_stop: bool = True  # this worker ends with the process that started it
 
+    @property
+    def devices(self) -> int:
+        """Devices of one trial: what the program's `trainer.devices` says, where it has such a key."""
+        from omegaconf import OmegaConf
+
+        return int(OmegaConf.select(self.config, "trainer.devices") or 1)
+
     def watch(self) -> Watch:
         return Watch(self.spec.folder, self.settings.grace_seconds)
 

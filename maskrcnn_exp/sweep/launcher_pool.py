@@ -40,11 +40,8 @@ class LauncherPool:
     _missing: int = 0  # trials to start at the last launch
 
     def __post_init__(self) -> None:
-        from hydra.core.hydra_config import HydraConfig
-
         if self.job.spec.url is not None:
             os.environ[_URL_VARIABLE] = self.job.spec.url
-        HydraConfig.instance().set_config(self.job.config)  # launchers pass it on; the job's has no password
 
     def start(self, missing: int) -> None:
         if missing == 0 or self.alive:

@@ -124,19 +124,19 @@ def _lock_crosswise(folder: Path, times: int) -> None:
     def beat() -> None:
         for _ in range(times):
             with file_lock(folder / "journal"):
-                pass
+                time.sleep(0.001)
 
     thread = threading.Thread(target=beat)
     thread.start()
     for _ in range(times):
         with file_lock(folder / "study"), file_lock(folder / "journal"):
-            pass
+            time.sleep(0.001)
     thread.join()
 
 
 def test_threads_that_wait_for_two_locks_are_not_taken_for_a_deadlock(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_lock_crosswise, args=(tmp_path, 2000)) for _ in range(3)]
+    processes = [context.Process(target=_lock_crosswise, args=(tmp_path, 200)) for _ in range(3)]
     for process in processes:
         process.start()
     for process in processes:

@@ -154,6 +154,9 @@ def _call(job: Job, taken: Taken) -> object:
         if result.status == JobStatus.COMPLETED:
             return result.return_value
         raise result._return_value  # `return_value` would print it first
+    except (UserError, Interrupted, Pruned) as error:
+        print(f"{type(error).__name__}: {error}".removesuffix(": "))  # expected ends: a traceback would only frighten
+        raise
     except Exception:
         traceback.print_exc()
         raise

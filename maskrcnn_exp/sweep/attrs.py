@@ -5,33 +5,51 @@ from __future__ import annotations
 from typing import Final, TypedDict
 
 __all__ = [
+    "ARM",
+    "DEATHS",
     "DIVERGED",
+    "EPOCH",
+    "EPOCH_AT_DEATH",
+    "EXHAUSTED",
     "FIXED",
     "FOLDER",
+    "HALTED",
     "LEASE",
     "METRIC",
     "OVERRIDES",
     "REASON",
     "RECORD",
     "SECONDS",
+    "SEED",
     "SPACE",
     "STOP",
+    "TRIAL_NAMES",
     "LossSummary",
     "RecordSummary",
 ]
 
 # of a trial
 REASON: Final = "reason"  # str: why it was pruned or failed
-DIVERGED: Final = "diverged"  # bool: it failed because its setting is bad; the program did what it should
+DIVERGED: Final = "diverged"  # bool: it ended early because its setting is bad; the program did what it should
 RECORD: Final = "record"  # RecordSummary: what the trial did to each loss
 FOLDER: Final = "folder"  # str: run folder, relative to the study's folder
 OVERRIDES: Final = "overrides"  # list[str]: the command-line words of the trial, fixed ones included
 SECONDS: Final = "seconds"  # float: time spent on the trial by all workers that had it, start-up included
 LEASE: Final = "lease"  # str: the worker that has it or had it last
+EPOCH: Final = "epoch"  # int: the last epoch of a trial that reports nothing to compare; else the reports tell
+DEATHS: Final = "deaths"  # int: workers that died on it in a row without a new epoch
+EPOCH_AT_DEATH: Final = "epoch_at_death"  # int: how far it was when the last of them died
+ARM: Final = "arm"  # str: of a repeat, best or default
+SEED: Final = "seed"  # int: of a repeat
+TRIAL_NAMES: Final = frozenset(
+    {REASON, DIVERGED, RECORD, FOLDER, OVERRIDES, SECONDS, LEASE, EPOCH, DEATHS, EPOCH_AT_DEATH, ARM, SEED}
+)
 
 # of a study
 SPACE: Final = "space"  # dict[str, str]: key → distribution as JSON, to refuse a resume with another space
 FIXED: Final = "fixed"  # list[str]: the words that every trial shares
+HALTED: Final = "halted"  # {reason: str, code: int}: every trial would fail alike; None: no more
+EXHAUSTED: Final = "exhausted"  # bool: the sampler has tried every point of the space
 STOP: Final = "stop/"  # + a pool's name: the command that started these workers was stopped
 METRIC: Final = "metric"  # list[str]: what is optimised, such as mAP/segm_AP@best; empty: the returned value
 

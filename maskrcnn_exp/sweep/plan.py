@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from maskrcnn_exp.sweep import attrs
 from maskrcnn_exp.sweep.objective import Direction
 from maskrcnn_exp.sweep.settings import SweeperSettings, build_sampler
 from maskrcnn_exp.sweep.space import SearchSpace, grid_choices, trial_words
@@ -14,11 +15,9 @@ if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.distributions import BaseDistribution
 
-__all__ = ["ARM", "ARMS", "SEED", "RepeatPlan", "SearchPlan", "is_grid"]
+__all__ = ["ARMS", "RepeatPlan", "SearchPlan", "is_grid"]
 
 ARMS: Final = ("best", "default")
-ARM: Final = "arm"  # attribute of a repeat: one of ARMS
-SEED: Final = "seed"  # attribute of a repeat
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,8 @@ class RepeatPlan:
 
     def words(self, trial: Trial) -> list[str]:
         arm, seed = ARMS[trial.number % len(ARMS)], self.first_seed + trial.number // len(ARMS)
-        trial.set_user_attr(ARM, arm)
-        trial.set_user_attr(SEED, seed)
+        trial.set_user_attr(attrs.ARM, arm)
+        trial.set_user_attr(attrs.SEED, seed)
         chosen = self.best_words if arm == "best" else self.default_words
         kept = [word for word in chosen if word.partition("=")[0].lstrip("+") != self.seed_key]
         return [*kept, f"{self.seed_key}={seed}"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from maskrcnn_exp.sweep import attrs
 from maskrcnn_exp.sweep.objective import Direction
-from maskrcnn_exp.sweep.plan import ARM, ARMS, SEED, RepeatPlan
+from maskrcnn_exp.sweep.plan import ARMS, RepeatPlan
 from maskrcnn_exp.sweep.repeat_stats import RepeatVerdict, compare_arms, metric_unit
 from maskrcnn_exp.sweep.study import SharedStudy
 from maskrcnn_exp.sweep.trial_config import trial_config
@@ -59,7 +59,7 @@ def verdict_of(repeats: SharedStudy, direction: Direction, metric: Sequence[str]
     values: dict[str, dict[int, float]] = {arm: {} for arm in ARMS}
     for trial in repeats.trials:
         if trial.state.name == "COMPLETE" and trial.values is not None and math.isfinite(trial.values[0]):
-            values[trial.user_attrs[ARM]][trial.user_attrs[SEED]] = trial.values[0]
+            values[trial.user_attrs[attrs.ARM]][trial.user_attrs[attrs.SEED]] = trial.values[0]
     best, default = (values[arm] for arm in ARMS)
     scale, unit = metric_unit(metric[0]) if metric else (1.0, "")
     return compare_arms(

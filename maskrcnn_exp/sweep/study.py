@@ -13,7 +13,6 @@ from maskrcnn_exp.sweep import attrs
 from maskrcnn_exp.sweep.objective import Direction
 from maskrcnn_exp.sweep.presence import Watch
 from maskrcnn_exp.sweep.storage import StorageSpec, is_away, patiently
-from maskrcnn_exp.sweep.trial import EPOCH
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -21,11 +20,9 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial, TrialState
 
-__all__ = ["DEATHS", "MAX_DEATHS", "Plan", "SharedStudy", "Taken", "is_failure"]
+__all__ = ["MAX_DEATHS", "Plan", "SharedStudy", "Taken", "is_failure"]
 
-DEATHS: Final = "deaths"  # int: workers that died on this trial without a report since the one before
 MAX_DEATHS: Final = 5
-_EPOCH_AT_DEATH: Final = "epoch_at_death"
 
 Notes = Mapping[str, object]
 NO_NOTES: Final[Notes] = {}
@@ -198,11 +195,11 @@ class SharedStudy:
         if not died:
             self.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
             return
-        epoch = max(trial.user_attrs.get(EPOCH, 0), *trial.intermediate_values, 0)
-        progressed = epoch > trial.user_attrs.get(_EPOCH_AT_DEATH, 0)
-        deaths = 1 if progressed else trial.user_attrs.get(DEATHS, 0) + 1
-        self._set(trial._trial_id, DEATHS, deaths)
-        self._set(trial._trial_id, _EPOCH_AT_DEATH, epoch)
+        epoch = max(trial.user_attrs.get(attrs.EPOCH, 0), *trial.intermediate_values, 0)
+        progressed = epoch > trial.user_attrs.get(attrs.EPOCH_AT_DEATH, 0)
+        deaths = 1 if progressed else trial.user_attrs.get(attrs.DEATHS, 0) + 1
+        self._set(trial._trial_id, attrs.DEATHS, deaths)
+        self._set(trial._trial_id, attrs.EPOCH_AT_DEATH, epoch)
         if deaths < MAX_DEATHS:
             self.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
             return
@@ -245,11 +242,11 @@ class SharedStudy:
     @_patient
     def halt(self, reason: str, code: int) -> None:
         """Stop the whole study: every trial would fail alike."""
-        self.study.set_user_attr("halted", {"reason": reason, "code": code})
+        self.study.set_user_attr(attrs.HALTED, {"reason": reason, "code": code})
 
     @_patient
     def halted(self) -> dict[str, Any] | None:
-        found: dict[str, Any] | None = self.study.user_attrs.get("halted")
+        found: dict[str, Any] | None = self.study.user_attrs.get(attrs.HALTED)
         return found
 
     @_patient
@@ -263,7 +260,7 @@ class SharedStudy:
 
     def clear_halt(self) -> None:
         if self.halted() is not None:
-            self.study.set_user_attr("halted", None)
+            self.study.set_user_attr(attrs.HALTED, None)
 
     @_patient
     def _move(self, taken: Taken, state: TrialState, values: list[float] | None, notes: Notes) -> None:

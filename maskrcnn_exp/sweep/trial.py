@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from maskrcnn_exp.errors import DataError, Interrupted
-from maskrcnn_exp.sweep.attrs import LEASE, STOP
+from maskrcnn_exp.sweep.attrs import EPOCH, LEASE, STOP
 
 if TYPE_CHECKING:
     import optuna
@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from maskrcnn_exp.sweep.settings import SweeperSettings
     from maskrcnn_exp.sweep.storage import StorageSpec
 
-__all__ = ["EPOCH", "LeaseLost", "StudyTrial", "current_trial", "set_current_trial"]
-
-EPOCH: Final = "epoch"
-"""int: the last epoch of a trial that reports nothing to compare; where it reports, the reports tell."""
+__all__ = ["LeaseLost", "StudyTrial", "current_trial", "set_current_trial"]
 
 _current: StudyTrial | None = None
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from maskrcnn_exp.sweep import attrs
-from maskrcnn_exp.sweep.study import DEATHS
+from maskrcnn_exp.sweep.attrs import DEATHS
 from tests.sweep.postgresql import Server
 from tests.sweep.sweeps import (
     APP,

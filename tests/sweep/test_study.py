@@ -20,8 +20,7 @@ from maskrcnn_exp.errors import ConfigError
 from maskrcnn_exp.sweep import attrs
 from maskrcnn_exp.sweep.presence import Presence, Watch
 from maskrcnn_exp.sweep.storage import StorageAway, StorageSpec
-from maskrcnn_exp.sweep.study import DEATHS, MAX_DEATHS, SharedStudy, Taken, is_failure
-from maskrcnn_exp.sweep.trial import EPOCH
+from maskrcnn_exp.sweep.study import MAX_DEATHS, SharedStudy, Taken, is_failure
 
 
 @dataclass(frozen=True)
@@ -211,7 +210,7 @@ def test_epochs_without_a_value_to_compare_forgive_earlier_deaths_too(tmp_path: 
     shared = shared_study(tmp_path)
     for epoch in range(1, 2 * MAX_DEATHS):
         taken = _take(shared, f"{_this_machine()}:1:gone")
-        shared.storage.set_trial_user_attr(taken.trial_id, EPOCH, epoch)
+        shared.storage.set_trial_user_attr(taken.trial_id, attrs.EPOCH, epoch)
         shared.release_dead_now()
     assert shared.trials[0].state == TrialState.WAITING
 
@@ -233,7 +232,7 @@ def test_a_trial_that_was_lost_between_storage_and_worker_is_given_again(
     with Presence(shared.spec, "s", 60) as here:
         taken = _take(shared, here.name)
     assert (taken.number, len(shared.trials)) == (0, 1)
-    assert DEATHS not in shared.trials[0].user_attrs
+    assert attrs.DEATHS not in shared.trials[0].user_attrs
 
 
 def test_a_trial_that_waits_belongs_to_nobody(tmp_path: Path) -> None:

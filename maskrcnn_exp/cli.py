@@ -12,6 +12,7 @@ import click
 
 from maskrcnn_exp import __version__
 from maskrcnn_exp.errors import Interrupted, UserError
+from maskrcnn_exp.record.secrets import mask_urls
 
 __all__ = ["main"]
 
@@ -101,18 +102,25 @@ def _run_hydra(words: list[str]) -> None:
 
     register_schema()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and leaving with code 1
-    command = sys.argv[:]
+    # A launcher may write what `job` holds into a file: a password in a URL stays out of it.
+    command = [mask_urls(word) for word in sys.argv]
     failed: list[BaseException] = []
 
     def job(config: Any) -> float | None:
         from hydra.core.hydra_config import HydraConfig
         from hydra.types import RunMode
 
+        from maskrcnn_exp.sweep.trial import current_trial
+
         sys.argv = command
         alone = HydraConfig.get().mode == RunMode.RUN
+        if alone and str(HydraConfig.get().sweeper.get("_target_", "")).endswith("OptunaSweeper"):
+            click.echo("one training without a search: the search takes --multirun")
         try:
             return _train_job(config)
         except (UserError, Interrupted) as error:
+            if not alone and isinstance(error, Interrupted) and current_trial() is None:
+                raise KeyboardInterrupt from error  # Hydra's own grid would go on with the next job
             if not alone:
                 raise  # the sweeper decides what a failed trial means
             failed.append(error)

@@ -82,9 +82,9 @@ class Drive:
         finally:
             self.shared.request_stop(self.pool_name)
             self.pool.stop()
+            self.shared.release_dead_now(stopped=True)
         self._tell_finished(self.shared.trials)
         if stop.asked:
-            self.shared.release_dead_now()
             raise Interrupted
 
     def _step(self, stop: StopRequest) -> bool:

@@ -6,7 +6,9 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection
@@ -79,10 +81,15 @@ class LocalPool:
         # Spawned, not forked: the process must read its share of the machine before torch is loaded.
         context = multiprocessing.get_context("spawn")
         self._signs[place], sign = context.Pipe(duplex=False)
-        process = context.Process(target=_worker_main, args=(self._payload, sign), name=f"worker-{place}")
+        payload, sender = context.Pipe(duplex=False)
+        process = context.Process(target=_worker_main, args=(payload, sign), name=f"worker-{place}")
         with environment(device_shares(self.n_jobs, self.job.devices)[place]):
             process.start()
-        sign.close()  # the child has its own
+        sign.close()  # the child has its own ends
+        payload.close()
+        # Not an argument of the process: it is larger than a pipe holds, and a child that dies while it imports the
+        # program would leave this process writing for ever.
+        threading.Thread(target=_send, args=(sender, self._payload), daemon=True).start()
         return process
 
     def died(self) -> list[str]:
@@ -156,12 +163,17 @@ def unpack(payload: bytes, run: Callable[[Job], T]) -> T:
     return run(job)
 
 
-def _worker_main(payload: bytes, sign: Connection) -> None:
+def _send(sender: Connection, payload: bytes) -> None:
+    with sender, suppress(OSError):  # the worker died meanwhile: `died` tells of it
+        sender.send_bytes(payload)
+
+
+def _worker_main(payload: Connection, sign: Connection) -> None:
     """A local worker process, from its first line to its exit code."""
     if hasattr(os, "setpgrp"):
         os.setpgrp()  # a terminal's Ctrl-C goes to the driver alone, which passes it on once
     try:
-        told_to_stop = not unpack(payload, partial(work, came_up=partial(sign.send, True)))
+        told_to_stop = not unpack(payload.recv_bytes(), partial(work, came_up=partial(sign.send, True)))
     except KeyboardInterrupt:
         told_to_stop = True
     sys.exit(Interrupted.exit_code if told_to_stop else 0)

@@ -123,6 +123,10 @@ class SharedStudy:
     @_patient
     def trials(self) -> list[FrozenTrial]:
         """All trials as they are now, by number. Not to be changed."""
+        return self._read_trials()
+
+    def _read_trials(self) -> list[FrozenTrial]:
+        """For methods that hold the lock: a server that went away took it along, so they must fail as a whole."""
         study_id = self.storage.get_study_id_from_name(self.plan.study_name)
         return self.storage.get_all_trials(study_id, deepcopy=False)
 
@@ -138,7 +142,7 @@ class SharedStudy:
 
         with self._locked():
             self.release_dead(worker)
-            trials = self.trials
+            trials = self._read_trials()
             waiting = [trial.number for trial in trials if trial.state == TrialState.WAITING]
             if not waiting and len(trials) >= self.plan.n_trials:
                 return None
@@ -160,17 +164,18 @@ class SharedStudy:
         self._given.add(trial.number)
         return Taken(worker, trial.number, trial._trial_id, words)
 
-    def release_dead(self, worker: str | None = None) -> list[int]:
+    def release_dead(self, worker: str | None = None, *, stopped: bool = False) -> list[int]:
         """Put back the trials whose worker is gone, and give up those that keep killing it; return their numbers.
 
-        The caller holds the lock. A trial that the storage gave to the caller's own `worker`, which never heard of it
-        because the connection broke, is put back as well.
+        The caller holds the lock. `stopped`: the caller ended its workers itself, which is nobody's fault. A trial
+        that the storage gave to the caller's own `worker`, which never heard of it because the connection broke, is
+        put back as well.
         """
         from optuna.trial import TrialState
 
         study_attrs = self.study.user_attrs
         released = []
-        for trial in self.trials:
+        for trial in self._read_trials():
             if trial.state != TrialState.RUNNING:
                 continue
             holder = trial.user_attrs.get(attrs.LEASE)
@@ -178,14 +183,14 @@ class SharedStudy:
             # The lease is written under the lock: a trial without one was asked for by a worker that died there.
             if holder is not None and not lost and not self.watch.is_dead(holder, study_attrs):
                 continue
-            self._release(trial, died=not lost)
+            self._release(trial, died=not (lost or stopped))
             released.append(trial.number)
         return released
 
     @_patient
-    def release_dead_now(self) -> list[int]:
+    def release_dead_now(self, *, stopped: bool = False) -> list[int]:
         with self._locked():
-            return self.release_dead()
+            return self.release_dead(stopped=stopped)
 
     def _release(self, trial: FrozenTrial, *, died: bool) -> None:
         from optuna.trial import TrialState

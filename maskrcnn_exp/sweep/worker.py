@@ -50,7 +50,8 @@ class Job:
         """Devices of one trial: what the program's `trainer.devices` says, where it has such a key."""
         from omegaconf import OmegaConf
 
-        return int(OmegaConf.select(self.config, "trainer.devices") or 1)
+        devices = OmegaConf.select(self.config, "trainer.devices")
+        return devices if isinstance(devices, int) and devices > 0 else 1  # others write auto or a list there
 
     def watch(self) -> Watch:
         return Watch(self.spec.folder, self.settings.grace_seconds)

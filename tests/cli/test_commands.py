@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import resource
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.commands import run_command
+from tests.commands import run_command, start_command
 from tests.recipes.conftest import SMALL
 
 HELP = """Usage: maskrcnn-exp [OPTIONS] COMMAND [ARGS]...
@@ -145,3 +147,21 @@ def test_a_plain_torch_file_is_not_taken_for_a_checkpoint(tmp_path: Path) -> Non
     result = run_command("evaluate", "checkpoint=plain.pt", cwd=tmp_path)
     assert result.returncode == 5
     assert "model.weights=plain.pt" in result.stderr
+
+
+def test_a_search_without_multirun_says_that_it_trains_once(tmp_path: Path) -> None:
+    result = run_command("train", "search=mask_head", "trainer.epochs=0", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "one training without a search: the search takes --multirun" in result.stdout
+
+
+def test_a_signal_ends_hydras_grid_and_not_only_its_job(tmp_path: Path) -> None:
+    words = [*SMALL, "trainer.epochs=50", "lr.mask_mult=1,5,10", "hydra.sweep.dir=grid"]
+    process = start_command("train", "--multirun", *words, cwd=tmp_path)
+    until = time.monotonic() + 120
+    while not list(tmp_path.glob("grid/0/checkpoints/last.pt")) and time.monotonic() < until:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert not (tmp_path / "grid/1").exists()

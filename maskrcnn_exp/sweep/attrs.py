@@ -42,8 +42,9 @@ EPOCH_AT_DEATH: Final = "epoch_at_death"  # int: how far it was when the last of
 ARM: Final = "arm"  # str: of a repeat, best or default
 SEED: Final = "seed"  # int: of a repeat
 TRIAL_NAMES: Final = frozenset(
-    {REASON, DIVERGED, RECORD, FOLDER, OVERRIDES, SECONDS, LEASE, EPOCH, DEATHS, EPOCH_AT_DEATH, ARM, SEED}
+    {REASON, DIVERGED, RECORD, FOLDER, OVERRIDES, SECONDS, LEASE, EPOCH, DEATHS, EPOCH_AT_DEATH}
 )
+"""Of any trial of a search: a user's own attribute never takes one of these names."""
 
 # of a study
 SPACE: Final = "space"  # dict[str, str]: key → distribution as JSON, to refuse a resume with another space

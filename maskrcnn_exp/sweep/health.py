@@ -51,6 +51,7 @@ class HealthMonitor:
 
     def __init__(self, rules: HealthRules) -> None:
         self._rules = rules
+        self.diverged = False  # the last epoch's losses were not finite, or exploded; masks at chance are neither
         self._curves: dict[str, dict[int, float]] = {tag: {} for tag in _KEPT}  # tag → epoch → value
 
     @classmethod
@@ -76,7 +77,9 @@ class HealthMonitor:
                 curve[epoch] = values[tag]
         if not self._rules.enabled:
             return None
-        return self._not_finite(epoch) or self._exploding(epoch) or self._at_chance(epoch)
+        diverged = self._not_finite(epoch) or self._exploding(epoch)
+        self.diverged = diverged is not None
+        return diverged or self._at_chance(epoch)
 
     def _not_finite(self, epoch: int) -> str | None:
         for tag in (*(tags.train_loss_tag(loss) for loss in LOSSES), tags.TRAIN_TOTAL):

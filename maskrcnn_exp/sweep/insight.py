@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -12,7 +11,7 @@ from typing import Final, Literal
 from optuna.trial import FrozenTrial, TrialState
 
 from maskrcnn_exp.model.parts import LOSSES
-from maskrcnn_exp.sweep.attrs import REASON, RECORD
+from maskrcnn_exp.sweep.attrs import DIVERGED, RECORD
 from maskrcnn_exp.sweep.standing import Standing, number_text, seconds_of
 
 __all__ = [
@@ -27,7 +26,6 @@ __all__ = [
     "time_spent",
 ]
 
-_DIVERGED: Final = re.compile(r"not finite|non-?finite|\bnan\b|\binf(?:inite|inity)?\b|explo[ds]|diverg", re.IGNORECASE)
 _LEAST: Final = 2  # trials of a region, and diverged ones in it: one is an accident
 
 
@@ -81,8 +79,7 @@ def diverged(trial: FrozenTrial) -> bool:
     """Tell whether a trial was pruned or failed because its numbers exploded, or completed at infinity."""
     if trial.state is TrialState.COMPLETE:
         return not all(map(math.isfinite, trial.values))
-    ended_early = trial.state in (TrialState.PRUNED, TrialState.FAIL)
-    return ended_early and _DIVERGED.search(str(trial.user_attrs.get(REASON, ""))) is not None
+    return trial.state in (TrialState.PRUNED, TrialState.FAIL) and bool(trial.user_attrs.get(DIVERGED))
 
 
 def numeric_value(trial: FrozenTrial, parameter: str) -> float | None:

@@ -48,7 +48,8 @@ class SearchPlan:
 
             for word in self.space.fixed:
                 key, _, value = word.partition("=")
-                trial.set_user_attr(key, value)  # hydra-optuna-sweeper's users read them there
+                if key not in attrs.TRIAL_NAMES:
+                    trial.set_user_attr(key, value)  # hydra-optuna-sweeper's users read them there
             get_method(self.settings.custom_search_space)(self.config, trial)
         return trial_words(self.space, trial.params)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskrcnn_exp.errors import DataError, Interrupted
-from maskrcnn_exp.sweep.attrs import EPOCH, LEASE, STOP
+from maskrcnn_exp.sweep.attrs import DIVERGED, EPOCH, LEASE, STOP
 
 if TYPE_CHECKING:
     import optuna
@@ -83,7 +83,8 @@ class StudyTrial:
         if study.user_attrs.get(STOP + self.pool):
             raise Interrupted
         reason: str | None = self._monitor.check(epoch, values) if self._monitor is not None else None
-        if reason is not None:
+        if self._monitor is not None and reason is not None:
+            storage.set_trial_user_attr(self.trial_id, DIVERGED, self._monitor.diverged)
             return reason
         value = None if self.metric is None else values.get(self.metric.tag)
         if self.metric is None or value is None or value == -1:

@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from maskrcnn_exp.model.parts import LOSSES
-from maskrcnn_exp.sweep.attrs import FIXED, FOLDER, METRIC, OVERRIDES, REASON, RECORD, SECONDS, RecordSummary
+from maskrcnn_exp.sweep.attrs import DIVERGED, FIXED, FOLDER, METRIC, OVERRIDES, REASON, RECORD, SECONDS, RecordSummary
 
 MASK_MULT = FloatDistribution(0.1, 30, log=True)
 CLIP_NORM = FloatDistribution(0.1, 30, log=True)
@@ -51,6 +51,7 @@ def add(
     *,
     state: TrialState = TrialState.COMPLETE,
     reason: str = "",
+    diverged: bool = False,
     seconds: float = 72.0,
     reports: Mapping[int, float] | None = None,
     summary: RecordSummary | None = None,
@@ -66,6 +67,8 @@ def add(
     }
     if reason:
         attributes[REASON] = reason
+    if diverged:
+        attributes[DIVERGED] = True
     if summary is not None:
         attributes[RECORD] = summary
     values = None if value is None else ([value] if isinstance(value, int | float) else list(value))
@@ -97,7 +100,7 @@ def mask_head_study(trials: int = 24, seed: int = 0) -> optuna.Study:
         if mult > 20:
             exploded = record(**(others | {"loss_mask": 41.0 * mult, "loss_objectness": math.inf}))
             reason = f"loss_mask is not finite at step {number + 40}"
-            add(study, params, state=TrialState.FAIL, reason=reason, seconds=20, summary=exploded)
+            add(study, params, state=TrialState.FAIL, reason=reason, diverged=True, seconds=20, summary=exploded)
         elif mult < 0.35:
             reason = f"loss_mask {0.69 + number / 1e4:.4f} is still at chance (ln 2 = 0.6931)"
             chance = record(**(others | {"loss_mask": 0.69}))

@@ -96,6 +96,14 @@ def test_a_loss_that_is_not_finite(name: str, value: float) -> None:
     monitor = HealthMonitor(RULES)
     assert monitor.check(1, first) is None
     assert monitor.check(2, {**second, f"loss/train_{name}": value}) == f"{name} is {value} after epoch 2"
+    assert monitor.diverged
+
+
+def test_masks_at_chance_did_not_diverge() -> None:
+    monitor = HealthMonitor(RULES)
+    epochs = epochs_of({"loss_mask": [0.69, 0.69, 0.69]})
+    assert [monitor.check(epoch, values) is None for epoch, values in enumerate(epochs, start=1)] == [True, True, False]
+    assert not monitor.diverged
 
 
 def test_a_loss_many_times_its_first_value_has_exploded() -> None:

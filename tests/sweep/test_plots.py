@@ -53,7 +53,14 @@ def small_study() -> optuna.Study:
     add(study, {MULT: 2.0}, 0.3, summary=record(loss_mask=0.5))
     add(study, {MULT: 8.0}, 0.4, summary=record(loss_mask=0.3))
     add(study, {MULT: 0.1}, state=TrialState.PRUNED, reports={1: 0.05, 2: 0.1}, summary=record(loss_mask=0.69))
-    add(study, {MULT: 28.0}, state=TrialState.FAIL, reason="not finite", summary=record(loss_mask=math.inf))
+    add(
+        study,
+        {MULT: 28.0},
+        state=TrialState.FAIL,
+        reason="not finite",
+        diverged=True,
+        summary=record(loss_mask=math.inf),
+    )
     return study
 
 
@@ -107,7 +114,7 @@ def test_losses_are_shown_of_pruned_and_failed_trials_too() -> None:
 
 def test_loss_far_above_the_completed_ones_does_not_flatten_them() -> None:
     study = small_study()
-    add(study, {MULT: 29.0}, state=TrialState.FAIL, reason="exploded", summary=record(loss_mask=1e9))
+    add(study, {MULT: 29.0}, state=TrialState.FAIL, reason="exploded", diverged=True, summary=record(loss_mask=1e9))
     axes = {panel.get_title(): panel for panel in plots.losses_figure(standing(study), MULT).axes}["loss_mask"]
     assert sorted(marks(axes, "failed")) == [28.0, 29.0]
     assert axes.get_ylim()[1] < 2

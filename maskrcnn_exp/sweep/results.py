@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -20,10 +19,9 @@ __all__ = ["BEST_FILE", "PEER_FILE", "checkpoint_of", "write_results"]
 BEST_FILE: Final = "best.yaml"
 PEER_FILE: Final = "optimization_results.yaml"
 _CHECKPOINTS: Final = ("best.pt", "last.pt")
-_SEED: Final = re.compile(r"\+{0,2}seed=(-?\d+)")
 
 
-def write_results(study: optuna.Study, folder: Path, command: str) -> None:
+def write_results(study: optuna.Study, folder: Path, command: str, seed_key: str = "seed") -> None:
     """Rewrite `best.yaml` and `optimization_results.yaml` in `folder`, each atomically.
 
     `best.yaml` holds `study`, `metric`, `direction`, the counts of `trials`, and `best`: trial, folder, checkpoint,
@@ -35,9 +33,10 @@ def write_results(study: optuna.Study, folder: Path, command: str) -> None:
         study: Any study; trials from another program are shown with what they have.
         folder: The study's folder, which exists.
         command: Prefix of the command, such as `python -m maskrcnn_exp train`.
+        seed_key: The training's key for its seed, with its dots.
     """
     standing = Standing.read(study, folder)
-    _write_yaml(folder / BEST_FILE, _best_entry(standing, command))
+    _write_yaml(folder / BEST_FILE, _best_entry(standing, command, seed_key))
     _write_yaml(folder / PEER_FILE, _peer_entry(standing))
 
 
@@ -47,7 +46,7 @@ def checkpoint_of(run: Path) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _best_entry(standing: Standing, command: str) -> dict[str, object]:
+def _best_entry(standing: Standing, command: str, seed_key: str) -> dict[str, object]:
     directions = ["maximize" if up else "minimize" for up in standing.maximize]
     entry: dict[str, object] = {
         "study": standing.name,
@@ -56,9 +55,10 @@ def _best_entry(standing: Standing, command: str) -> dict[str, object]:
         "trials": standing.counts(),
     }
     if standing.is_single:
-        entry["best"] = None if standing.best is None else _trial_entry(standing.best, standing, command)
+        best = standing.best
+        entry["best"] = None if best is None else _trial_entry(best, standing, command, seed_key)
     else:
-        entry["pareto"] = [_trial_entry(trial, standing, command) for trial in standing.pareto]
+        entry["pareto"] = [_trial_entry(trial, standing, command, seed_key) for trial in standing.pareto]
     if not standing.ranked:
         entry["reasons"] = [
             {"count": len(row.trials), "state": row.state, "reason": row.example, "trials": list(row.trials)}
@@ -67,7 +67,7 @@ def _best_entry(standing: Standing, command: str) -> dict[str, object]:
     return entry
 
 
-def _trial_entry(trial: FrozenTrial, standing: Standing, command: str) -> dict[str, object]:
+def _trial_entry(trial: FrozenTrial, standing: Standing, command: str, seed_key: str) -> dict[str, object]:
     run = run_folder(trial, standing.folder)
     checkpoint = checkpoint_of(run)
     values: dict[str, object] = (
@@ -82,7 +82,7 @@ def _trial_entry(trial: FrozenTrial, standing: Standing, command: str) -> dict[s
         **values,
         "params": trial.params,
         "overrides": trial.user_attrs.get(OVERRIDES, []),
-        "seeds": _seeds(trial, run),
+        "seeds": _seeds(trial, run, seed_key),
         "command": train_command(trial, command, standing.fixed),
     }
 
@@ -99,15 +99,18 @@ def _peer_entry(standing: Standing) -> dict[str, object]:
     }
 
 
-def _seeds(trial: FrozenTrial, run: Path) -> list[int]:
+def _seeds(trial: FrozenTrial, run: Path, seed_key: str) -> list[int]:
     """Return the seeds that the trial was trained with: from its words, else from what its run composed."""
-    words = trial.user_attrs.get(OVERRIDES, [])
-    seeds = [int(match[1]) for word in words if (match := _SEED.fullmatch(word))]
+    from maskrcnn_exp.sweep.words import bare_key  # brings Hydra's grammar
+
+    values = [word.partition("=")[2] for word in trial.user_attrs.get(OVERRIDES, []) if bare_key(word) == seed_key]
+    seeds = [int(value) for value in values if value.lstrip("-").isdecimal()]
     composed = run / ".hydra" / "config.yaml"
     if seeds or not composed.is_file():
         return seeds
-    config = yaml.safe_load(composed.read_text())
-    seed = config.get("seed") if isinstance(config, dict) else None
+    seed = yaml.safe_load(composed.read_text())
+    for part in seed_key.split("."):
+        seed = seed.get(part) if isinstance(seed, dict) else None
     return [seed] if isinstance(seed, int) else []
 
 

@@ -160,7 +160,7 @@ class Driver:
             standing = Standing.read(shared.study, folder)
             best = standing.best if standing.is_single else standing.pareto
             bar.print(trial_line(trial, done, total, best, standing.metrics))
-            write_results(shared.study, folder, command)
+            write_results(shared.study, folder, command, self.settings.seed_key)
 
         def show(done: int, running: list[FrozenTrial]) -> None:
             bar.update(done, [_running_text(trial) for trial in running])
@@ -173,7 +173,7 @@ class Driver:
                 bar.print(f"stopped; what ran is saved in {folder}. Go on with: {self._typed()}")
                 raise
             finally:
-                write_results(shared.study, folder, command)
+                write_results(shared.study, folder, command, self.settings.seed_key)
 
     def _repeat(self, shared: SharedStudy, job: Job, console: Console, stop: StopRequest) -> RepeatVerdict | None:
         """Train winner and default anew with other seeds, as a study of its own beside the search."""

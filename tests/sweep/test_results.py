@@ -82,6 +82,21 @@ def test_seed_is_read_from_the_words_or_from_what_the_run_composed(tmp_path: Pat
     assert written(other, tmp_path)[0]["best"]["seeds"] == [3]
 
 
+def test_the_seed_may_have_another_key(tmp_path: Path) -> None:
+    study = new_study()
+    trial = add(study, {}, 0.3)
+    hydra = tmp_path / "0" / ".hydra"
+    hydra.mkdir(parents=True)
+    (hydra / "config.yaml").write_text("seed: 1\nrandom: {seed: 17}\n")
+    write_results(study, tmp_path, COMMAND, "random.seed")
+    assert yaml.safe_load((tmp_path / BEST_FILE).read_text())["best"]["seeds"] == [17]
+    trial.user_attrs[OVERRIDES] = ["seed=1", "++random.seed=5"]
+    other = new_study()
+    other.add_trial(trial)
+    write_results(other, tmp_path, COMMAND, "random.seed")
+    assert yaml.safe_load((tmp_path / BEST_FILE).read_text())["best"]["seeds"] == [5]
+
+
 def test_nothing_completed_is_said_with_reasons(tmp_path: Path) -> None:
     study = new_study()
     add(study, {"lr.mask_mult": 29.0}, state=TrialState.FAIL, reason="loss_mask is not finite at step 4")

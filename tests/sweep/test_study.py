@@ -235,6 +235,31 @@ def test_a_trial_that_was_lost_between_storage_and_worker_is_given_again(
     assert attrs.DEATHS not in shared.trials[0].user_attrs
 
 
+def test_a_read_that_fails_under_the_lock_takes_the_lock_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server that went away took its lock along; a read tried again by itself would go on without one."""
+    shared = shared_study(tmp_path)
+    happened: list[str] = []
+    real_lock, real_read = StorageSpec.lock, shared.storage.get_all_trials
+
+    def lock(spec: StorageSpec, *arguments: Any) -> Any:
+        happened.append("lock")
+        return real_lock(spec, *arguments)
+
+    def read(*arguments: Any, **options: Any) -> Any:
+        happened.append("read")
+        if happened.count("read") == broken:
+            raise StorageAway("the server restarts")
+        return real_read(*arguments, **options)
+
+    monkeypatch.setattr(StorageSpec, "lock", lock)
+    monkeypatch.setattr(shared.storage, "get_all_trials", read)
+    for broken in (1, 2):  # the reads for the dead and for the next number
+        happened.clear()
+        shared.take("elsewhere:boot:1:abc")
+        failed_at = [place for place, what in enumerate(happened) if what == "read"][broken - 1]
+        assert happened[failed_at + 1] == "lock"
+
+
 def test_a_trial_that_waits_belongs_to_nobody(tmp_path: Path) -> None:
     """Else the worker that stood still, and lives, would hold it for ever once its next one dies before it signs."""
     shared = shared_study(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import multiprocessing
 import os
@@ -105,13 +106,18 @@ class Watch:
     _seen: dict[str, tuple[object, float]] = field(default_factory=dict)  # name → beat, when it was first seen
 
     def is_dead(self, name: str, study_attrs: Mapping[str, Any]) -> bool:
-        """Say whether the worker `name` is gone. On another machine this takes `grace_seconds` to find out."""
+        """Say whether the worker `name` is gone.
+
+        On another machine, or where files cannot be locked, this takes `grace_seconds` to find out.
+        """
         if name in _own:
             return False
         machine, here = name.rsplit(":", 2)[0], _machine()
         if machine == here:
-            return not _is_locked(_lock_path(self.folder, name))
-        if machine.split(":")[0] == here.split(":")[0]:
+            locked = _is_locked(_lock_path(self.folder, name))
+            if locked is not None:
+                return not locked
+        elif machine.split(":")[0] == here.split(":")[0]:
             return True  # this machine was restarted since
         beat, now = study_attrs.get(_BEAT + name), time.monotonic()
         known, since = self._seen.get(name, (None, now))
@@ -125,23 +131,25 @@ def _lock_path(folder: Path, name: str) -> Path:
     return folder / _LOCKS / name.rpartition(":")[2]
 
 
-def _is_locked(path: Path) -> bool:
-    """Say whether a living process holds the file. Without kernel locks the answer is yes: then only time tells."""
+def _is_locked(path: Path) -> bool | None:
+    """Say whether a living process holds the file; None where there are no locks: then only time tells."""
     try:
         file = path.open("rb+")
     except FileNotFoundError:
         return False
     with file:
-        return not _try_lock(file.fileno())
+        got = _try_lock(file.fileno())
+    return None if got is None else not got
 
 
-def _try_lock(descriptor: int) -> bool:
+def _try_lock(descriptor: int) -> bool | None:
+    """Return True where this process holds the lock now, False where another does, None where there are no locks."""
     try:
         import fcntl
     except ImportError:
-        return False
+        return None
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
+    except OSError as error:
+        return False if error.errno in (errno.EACCES, errno.EAGAIN) else None
     return True

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -72,6 +75,29 @@ def test_a_worker_elsewhere_is_dead_when_its_heartbeat_stood_still(
     now = 161.0
     assert watch.is_dead(name, {"heartbeat/elsewhere:boot:1:abc": 4})
     assert not watch.is_dead(name, {"heartbeat/elsewhere:boot:1:abc": 5})  # it only was slow
+
+
+def _no_locks(*_: object) -> None:
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+@pytest.mark.parametrize("missing", ["of the system", "of the file system"])
+def test_without_locks_a_worker_of_this_machine_is_dead_when_its_heartbeat_stood_still(
+    missing: str, spec: StorageSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if missing == "of the system":
+        monkeypatch.setitem(sys.modules, "fcntl", None)
+    else:
+        monkeypatch.setattr(fcntl, "lockf", _no_locks)
+    now = 100.0
+    monkeypatch.setattr(presence.time, "monotonic", lambda: now)
+    watch, name = Watch(spec.folder, grace_seconds=60), f"{presence._machine()}:1:abc"
+    (spec.folder / ".workers").mkdir()
+    (spec.folder / ".workers" / "abc").touch()
+    assert not watch.is_dead(name, {f"heartbeat/{name}": 4})
+    now = 161.0
+    assert watch.is_dead(name, {f"heartbeat/{name}": 4})
+    assert not watch.is_dead(name, {f"heartbeat/{name}": 5})
 
 
 def test_a_worker_from_before_a_restart_of_this_machine_is_dead(spec: StorageSpec) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import threading
 import time
 import zlib
@@ -26,6 +27,8 @@ JOURNAL: Final = "study.journal"
 _LOCK: Final = ".study.lock"
 _RETRY_SECONDS: Final = 0.5
 _OPENINGS: Final = 20  # of a new database by several processes at once, each of which wants to create its tables
+
+_SQLITE_FILE: Final = re.compile(r"(?P<before>sqlite(?:\+\w+)?:///(?:file:)?)(?P<path>[^?]+)(?P<after>.*)", re.DOTALL)
 
 _threads: Final[defaultdict[str, threading.Lock]] = defaultdict(threading.Lock)
 """A lock of the kernel is the process's: it does not part its threads, and whoever closes the file drops it for all."""
@@ -76,6 +79,11 @@ class StorageSpec:
 
     folder: Path  # the study's folder
     url: str | None = None  # an Optuna storage URL; None: the journal in `folder`
+
+    def __post_init__(self) -> None:
+        # Where hydra.job.chdir is set, each trial stands in a folder of its own.
+        if self.url is not None:
+            object.__setattr__(self, "url", _absolute_sqlite(self.url))
 
     def __repr__(self) -> str:
         return f"StorageSpec({self.shown!r})"
@@ -239,6 +247,14 @@ def _at_once(connect: Callable[[], BaseStorage]) -> BaseStorage:
                 raise
         time.sleep(0.1)
     return connect()
+
+
+def _absolute_sqlite(url: str) -> str:
+    """Return the URL of an SQLite file with its path from the root; any other URL, and one in memory, as it is."""
+    match = _SQLITE_FILE.fullmatch(url)
+    if match is None or match["path"].startswith(":memory:"):
+        return url
+    return f"{match['before']}{Path(match['path']).absolute()}{match['after']}"
 
 
 def _with_driver(url: str) -> str:

@@ -101,6 +101,25 @@ def test_sqlite_works_and_is_locked_by_a_file(tmp_path: Path) -> None:
         assert (tmp_path / ".study.lock").exists()
 
 
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("sqlite:///study.db", "sqlite:///{cwd}/study.db"),
+        ("sqlite+pysqlite:///data/study.db?timeout=5", "sqlite+pysqlite:///{cwd}/data/study.db?timeout=5"),
+        ("sqlite:///file:study.db?uri=true", "sqlite:///file:{cwd}/study.db?uri=true"),
+        ("sqlite:////data/study.db", "sqlite:////data/study.db"),
+        ("sqlite:///:memory:", "sqlite:///:memory:"),
+        ("sqlite://", "sqlite://"),
+        ("postgresql://ana@host/studies", "postgresql://ana@host/studies"),
+    ],
+)
+def test_a_relative_sqlite_file_is_the_same_one_from_every_folder(
+    url: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert StorageSpec(tmp_path, url).url == expected.format(cwd=tmp_path)
+
+
 def test_a_lock_parts_the_threads_of_one_process_too(tmp_path: Path) -> None:
     """The kernel's lock does not, and a thread that closes the file would drop it for the others."""
     order: list[str] = []

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from maskrcnn_exp.record.atomic import write_atomic
 from maskrcnn_exp.record.secrets import mask_urls
 from maskrcnn_exp.sweep.storage import StorageSpec
+from maskrcnn_exp.sweep.words import bare_key, value_text
 
 __all__ = ["save_config", "trial_config"]
+
+_OURS: Final = ("hydra.sweeper.storage", "hydra.sweep.dir", "hydra.sweep.subdir")
+"""Keys whose words the trials do not get as they were typed."""
+_NUMBER: Final = "${hydra.job.num}"  # a trial's folder, whatever hydra.sweep.subdir says
+_INTERPOLATION: Final = re.compile(r"(\\*)\$\{")
 
 
 def save_config(config: Any, folder: Path) -> None:
@@ -26,28 +33,31 @@ def trial_config(config: Any, spec: StorageSpec) -> Any:
 
     Hydra composes each trial anew from `hydra.overrides`, so that is where the folder must stand.
     """
-    from omegaconf import open_dict, read_write
+    from omegaconf import OmegaConf, open_dict, read_write
 
     changed = config.copy()
+    folder, url = _literal(str(spec.folder)), None if spec.url is None else _literal(spec.shown)
     with read_write(changed), open_dict(changed):
-        words = [
-            word
-            for word in map(str, changed.hydra.overrides.hydra)
-            if not word.lstrip("+").startswith(("hydra.sweeper.storage=", "hydra.sweep.dir="))
-        ]
-        words.append(f"hydra.sweep.dir={_quoted(str(spec.folder))}")
-        if spec.url is not None:
-            words.append(f"hydra.sweeper.storage={_quoted(spec.shown)}")
+        # Unresolved: ${hydra.job.num} is each trial's own.
+        typed: Any = OmegaConf.to_container(changed.hydra.overrides.hydra, resolve=False)
+        words = [mask_urls(word) for word in typed if not _is_ours(bare_key(word))]
+        words += [f"hydra.sweep.dir={value_text(folder)}", f"hydra.sweep.subdir='{_NUMBER}'"]
+        if url is not None:
+            words.append(f"hydra.sweeper.storage={value_text(url)}")
         changed.hydra.overrides.hydra = words
-        changed.hydra.sweep.dir = str(spec.folder)
+        changed.hydra.sweep.dir, changed.hydra.sweep.subdir = folder, _NUMBER
         if "storage" in changed.hydra.sweeper:
-            changed.hydra.sweeper.storage = None if spec.url is None else spec.shown
+            changed.hydra.sweeper.storage = url
     return changed
 
 
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+def _is_ours(key: str) -> bool:
+    return any(key == ours or key.startswith(f"{ours}.") for ours in _OURS)
+
+
+def _literal(text: str) -> str:
+    """Escape what OmegaConf would take for an interpolation."""
+    return _INTERPOLATION.sub(lambda match: f"{match[1]}{match[1]}\\${{", text)
 
 
 def _write(file: Any, text: str) -> None:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from maskrcnn_exp.errors import ConfigError
 from maskrcnn_exp.sweep import attrs
+from maskrcnn_exp.sweep.objective import parse_metric
 from maskrcnn_exp.sweep.space import SearchSpace
+from maskrcnn_exp.sweep.words import bare_key
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -24,22 +26,33 @@ _MAY_DIFFER: Final = frozenset({"trainer.num_workers", "trainer.log_every_steps"
 def default_name(space: SearchSpace) -> str:
     """Name a study by what it searches, so that the same command finds it again."""
     keys = "_".join(re.sub(r"[^\w.]", "", key) for key in space.distributions)[:48] or "custom"
-    content = "\n".join([*sorted(_space_json(space).items()).__repr__().splitlines(), *sorted(space.fixed)])
+    fixed = [word for word in space.fixed if bare_key(word) not in _MAY_DIFFER]
+    content = "\n".join([*sorted(_space_json(space).items()).__repr__().splitlines(), *sorted(fixed)])
     return f"{keys}-{hashlib.sha256(content.encode()).hexdigest()[:6]}"
 
 
 def study_folder(config: Any, study_name: str) -> Path:
     """Return the study's folder: `hydra.sweep.dir`, where a time in its last name gives way to the study's name.
 
-    A folder that is new every minute could not be resumed by the same command.
+    A folder that is new every minute could not be resumed by the same command. What stands before the first time may
+    hold other interpolations.
     """
-    from omegaconf import OmegaConf
+    from omegaconf import OmegaConf, open_dict, read_write
 
     raw = str(OmegaConf.to_container(config.hydra.sweep, resolve=False)["dir"])  # type: ignore[index, call-overload]
     if "${now:" not in raw:
         return Path(str(config.hydra.sweep.dir)).absolute()
-    above = raw[: raw.index("${now:")].rpartition("/")[0]
-    return (Path(above or "multirun") / study_name.replace("/", "_")).absolute()
+    cut = config.copy()
+    with read_write(cut), open_dict(cut):
+        cut.hydra.sweep.dir = raw[: raw.index("${now:")]
+    above, slash, _ = str(cut.hydra.sweep.dir).rpartition("/")
+    return (Path(f"{above}{slash}" or "multirun") / _folder_name(study_name)).absolute()
+
+
+def _folder_name(study_name: str) -> str:
+    """Return one name, of a folder below: no path, not the folder itself, not the one above."""
+    name = re.sub(r"[/\\]", "_", study_name)
+    return name if name.strip(".") else "_" * max(1, len(name))
 
 
 def check_identity(study: Study, space: SearchSpace, metric: Sequence[str], folder: Path) -> None:
@@ -48,7 +61,8 @@ def check_identity(study: Study, space: SearchSpace, metric: Sequence[str], fold
     Raises:
         ConfigError: the study has trials of another space, other fixed words or another metric.
     """
-    now = {attrs.SPACE: _space_json(space), attrs.FIXED: list(space.fixed), attrs.METRIC: list(metric)}
+    names = [str(parse_metric(text)) for text in metric]
+    now = {attrs.SPACE: _space_json(space), attrs.FIXED: list(space.fixed), attrs.METRIC: names}
     before = {key: study.user_attrs.get(key) for key in now}
     if any(before[key] is not None for key in now):
         differences = _differences(before, now)
@@ -77,12 +91,12 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
         if old != new:
             lines.append(f"{key}: was {old}, now {new}")
     old_words, new_words = (
-        {word.partition("=")[0]: word for word in words or ()} for words in (before[attrs.FIXED], now[attrs.FIXED])
+        {bare_key(word): word for word in words or ()} for words in (before[attrs.FIXED], now[attrs.FIXED])
     )
     for key in sorted((old_words.keys() | new_words.keys()) - _MAY_DIFFER):
         old, new = old_words.get(key, f"no {key}"), new_words.get(key, f"no {key}")
         if old != new:
             lines.append(f"was {old}, now {new}")
-    if list(before[attrs.METRIC] or ()) != list(now[attrs.METRIC]):
+    if [str(parse_metric(text)) for text in before[attrs.METRIC] or ()] != now[attrs.METRIC]:
         lines.append(f"metric: was {before[attrs.METRIC]}, now {now[attrs.METRIC]}")
     return lines

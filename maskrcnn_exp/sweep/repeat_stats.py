@@ -1,8 +1,7 @@
 """Is the winner better than the default, or was it lucky? Means, noise, and a confidence interval of the difference.
 
 Sources: B. L. Welch 1947, "The generalization of 'Student's' problem when several different population variances
-are involved", Biometrika 34; F. E. Satterthwaite 1946 for the degrees of freedom; Student's t distribution by its
-incomplete beta function: Abramowitz and Stegun, 26.7.1 and 26.5.8. Nothing here needs SciPy.
+are involved", Biometrika 34; F. E. Satterthwaite 1946 for the degrees of freedom.
 """
 
 from __future__ import annotations
@@ -11,12 +10,13 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
-__all__ = ["Arm", "RepeatVerdict", "compare_arms", "metric_unit", "student_t_quantile"]
+from maskrcnn_exp.sweep.student_t import student_t_quantile
+
+__all__ = ["Arm", "Lost", "RepeatVerdict", "compare_arms", "metric_unit"]
 
 Direction = Literal["maximize", "minimize"]
 Outcome = Literal["real", "not proven", "worse", "unknown"]
@@ -26,6 +26,16 @@ _AP: Final = re.compile(r"(?:^|[/_])A[PR](?:\d+|[sml])?(?:_maxdets100)?(?:@\w+)?
 _SECONDS: Final = re.compile(r"_s(?:@\w+)?$")
 
 
+class Lost(NamedTuple):
+    """Repeats of one setting that ended without a value."""
+
+    repeats: int = 0
+    diverged: int = 0  # of them
+
+
+_NONE_LOST: Final = Lost()
+
+
 @dataclass(frozen=True)
 class Arm:
     """The results of one setting, trained with several seeds."""
@@ -33,12 +43,27 @@ class Arm:
     values: tuple[float, ...]
     mean: float  # NaN without a value
     sd: float  # of the sample, with n - 1; NaN below two values
+    lost: Lost = _NONE_LOST
+
+    @property
+    def repeats(self) -> int:
+        return len(self.values) + self.lost.repeats
+
+    @property
+    def losses(self) -> str:
+        """Such as `diverged in 3 of 5`; empty where every repeat has a value."""
+        if not self.lost.repeats:
+            return ""
+        how = "diverged" if self.lost.diverged == self.lost.repeats else "failed"
+        some = f", {self.lost.diverged} of them diverged" if 0 < self.lost.diverged < self.lost.repeats else ""
+        return f"{how} in {self.lost.repeats} of {self.repeats}{some}"
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Arm:
+    def of(cls, values: Sequence[float], lost: Lost = _NONE_LOST) -> Arm:
         numbers = np.asarray(values, dtype=np.float64)
         mean = float(numbers.mean()) if len(numbers) else math.nan
-        return cls(tuple(numbers.tolist()), mean, float(numbers.std(ddof=1)) if len(numbers) > 1 else math.nan)
+        sd = float(numbers.std(ddof=1)) if len(numbers) > 1 else math.nan
+        return cls(tuple(numbers.tolist()), mean, sd, lost)
 
 
 @dataclass(frozen=True)
@@ -48,16 +73,20 @@ class RepeatVerdict:
     best: Arm
     default: Arm
     direction: Direction
-    difference: float  # mean of the best minus mean of the default; NaN where one has no value
+    difference: float  # best minus default: mean over the pairs, or of the two means; NaN where one has no value
     half_width: float  # of the 95 % confidence interval of the difference; NaN where it cannot be known
-    paired: bool  # by seed
+    paired: bool  # by the seeds that both arms completed
     outcome: Outcome
     unit_scale: float
     unit: str
 
     @property
     def sentence(self) -> str:
-        """One plain line, such as `+3.1 ± 0.8 points over the default: real`."""
+        """One plain line, such as `+3.1 ± 0.8 points over the default: real`, with the repeats that were lost."""
+        lost = ", ".join(f"the {name} {arm.losses}" for name, arm in self._arms() if arm.losses)
+        return f"{self._comparison()}; {lost}" if lost else self._comparison()
+
+    def _comparison(self) -> str:
         if math.isnan(self.difference):
             return "no repeat of both the winner and the default finished: nothing can be said"
         if math.isnan(self.half_width):
@@ -68,8 +97,8 @@ class RepeatVerdict:
         return f"{amount} {self._over()} the default: {self.outcome}"
 
     def table(self) -> list[tuple[str, str, str]]:
-        """Rows of setting, mean ± standard deviation, number of repeats."""
-        return [(name, self._arm(arm), str(len(arm.values))) for name, arm in self._arms()]
+        """Rows of setting, mean ± standard deviation, number of repeats with a value."""
+        return [(name, self._arm(arm), _repeats(arm)) for name, arm in self._arms()]
 
     def _arms(self) -> tuple[tuple[str, Arm], tuple[str, Arm]]:
         return ("winner", self.best), ("default", self.default)
@@ -116,12 +145,15 @@ def compare_arms(
     unit: str | None = None,
     best_seeds: Sequence[int] | None = None,
     default_seeds: Sequence[int] | None = None,
+    best_lost: Lost = _NONE_LOST,
+    default_lost: Lost = _NONE_LOST,
 ) -> RepeatVerdict:
     """Compare the winner with the default by the 95 % confidence interval of the difference of their means.
 
-    Where both arms were trained with the same seeds, each once, the interval is Student's over the differences by
-    seed, whether or not that is the narrower one: choosing by width would make it too narrow too often. Otherwise
-    it is Welch's. `real` means that the whole interval is on the better side of zero, `worse` on the other one.
+    Where both arms have values of the same seeds, two at least and each once, the interval is Student's over the
+    differences by these seeds, whether or not that is the narrower one: choosing by width would make it too narrow
+    too often. Otherwise it is Welch's. `real` means that the whole interval is on the better side of zero, `worse` on
+    the other one. A winner that lost more repeats than the default is never `real`: what survived is its best part.
 
     Args:
         best: Values of the winner, one per seed.
@@ -131,6 +163,8 @@ def compare_arms(
         unit: Name of what is shown; points where the factor is 100, else nothing.
         best_seeds: Seed of each value. Without both lists the arms are not paired.
         default_seeds: Likewise.
+        best_lost: Repeats of the winner without a value.
+        default_lost: Likewise.
 
     Raises:
         ValueError: a value is not finite (leave a failed repeat out), or a list of seeds has another length.
@@ -138,11 +172,14 @@ def compare_arms(
     _check(best, best_seeds, "best")
     _check(default, default_seeds, "default")
     pairs = _pairs(best, default, best_seeds, default_seeds)
-    arms = Arm.of(best), Arm.of(default)
+    arms = Arm.of(best, best_lost), Arm.of(default, default_lost)
     half_width = _paired_half_width(pairs) if pairs is not None else _welch_half_width(*arms)
     if arms[0].sd == 0 and arms[1].sd == 0:
         half_width = math.nan  # a seed that changes nothing cannot show noise
-    difference = arms[0].mean - arms[1].mean
+    difference = arms[0].mean - arms[1].mean if pairs is None else Arm.of(pairs).mean
+    outcome = _outcome(difference if direction == "maximize" else -difference, half_width)
+    if outcome == "real" and best_lost.repeats > default_lost.repeats:
+        outcome = "not proven"
     return RepeatVerdict(
         best=arms[0],
         default=arms[1],
@@ -150,7 +187,7 @@ def compare_arms(
         difference=difference,
         half_width=half_width,
         paired=pairs is not None,
-        outcome=_outcome(difference if direction == "maximize" else -difference, half_width),
+        outcome=outcome,
         unit_scale=unit_scale,
         unit=unit if unit is not None else ("points" if unit_scale == 100 else ""),
     )
@@ -163,29 +200,16 @@ def metric_unit(metric: str) -> tuple[float, str]:
     return 1.0, "s" if _SECONDS.search(metric) else ""
 
 
-@lru_cache(maxsize=64)
-def student_t_quantile(probability: float, degrees: float) -> float:
-    """Return t with P(T <= t) = `probability` for Student's t, to about ten digits.
-
-    Args:
-        probability: From 0.5 up, below 1.
-        degrees: Of freedom, at least 1, not necessarily whole.
-    """
-    low, high = 0.0, 1.0
-    while _student_t_cdf(high, degrees) < probability:
-        low, high = high, 2 * high
-    for _ in range(60):  # halves an interval of at most its own lower end 60 times: below rounding
-        middle = (low + high) / 2
-        low, high = (middle, high) if _student_t_cdf(middle, degrees) < probability else (low, middle)
-    return (low + high) / 2
-
-
 def _outcome(improvement: float, half_width: float) -> Outcome:
     if math.isnan(half_width) or math.isnan(improvement):
         return "unknown"
     if abs(improvement) <= half_width:
         return "not proven"
     return "real" if improvement > 0 else "worse"
+
+
+def _repeats(arm: Arm) -> str:
+    return f"{len(arm.values)} of {arm.repeats}" if arm.lost.repeats else str(arm.repeats)
 
 
 def _check(values: Sequence[float], seeds: Sequence[int] | None, name: str) -> None:
@@ -202,19 +226,18 @@ def _pairs(
     best_seeds: Sequence[int] | None,
     default_seeds: Sequence[int] | None,
 ) -> list[float] | None:
-    """Return the differences by seed; None where the seeds differ or one occurs twice."""
-    if best_seeds is None or default_seeds is None or len(set(best_seeds)) < len(best_seeds):
+    """Return the differences by the seeds that both have; None where these are less than two, or one occurs twice."""
+    if best_seeds is None or default_seeds is None:
         return None
-    if sorted(best_seeds) != sorted(default_seeds):
+    if any(len(set(seeds)) < len(seeds) for seeds in (best_seeds, default_seeds)):
         return None
     by_seed = dict(zip(default_seeds, default, strict=True))
-    return [value - by_seed[seed] for seed, value in zip(best_seeds, best, strict=True)]
+    pairs = [value - by_seed[seed] for seed, value in zip(best_seeds, best, strict=True) if seed in by_seed]
+    return pairs if len(pairs) > 1 else None
 
 
 def _paired_half_width(differences: Sequence[float]) -> float:
     count = len(differences)
-    if count < 2:
-        return math.nan
     return student_t_quantile((1 + _CONFIDENCE) / 2, count - 1) * Arm.of(differences).sd / math.sqrt(count)
 
 
@@ -230,31 +253,3 @@ def _welch_half_width(first: Arm, second: Arm) -> float:
     share = a / (a + b)
     degrees = 1 / (share**2 / (n1 - 1) + (1 - share) ** 2 / (n2 - 1))
     return student_t_quantile((1 + _CONFIDENCE) / 2, degrees) * math.sqrt(a + b)
-
-
-def _student_t_cdf(t: float, degrees: float) -> float:
-    """P(T <= t) for t >= 0 = 1 - I_x(v/2, 1/2) / 2 with x = v / (v + t²)."""
-    return 1 - 0.5 * _incomplete_beta(degrees / (degrees + t * t), degrees / 2, 0.5)
-
-
-def _incomplete_beta(x: float, a: float, b: float) -> float:
-    """Regularised I_x(a, b), on the side of x where its continued fraction converges fast."""
-    if x <= 0 or x >= 1:
-        return float(x >= 1)
-    if x > (a + 1) / (a + b + 2):
-        return 1 - _incomplete_beta(1 - x, b, a)
-    log_front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
-    return math.exp(log_front) / (a * _beta_fraction(x, a, b))
-
-
-def _beta_fraction(x: float, a: float, b: float) -> float:
-    """1 + d1/(1 + d2/(1 + …)) of Abramowitz and Stegun 26.5.8, from its tail up."""
-    value = 1.0
-    for m in range(_FRACTION_TERMS, 0, -1):
-        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        value = 1 + even / (1 + odd / value)
-    return 1 - (a + b) * x / (a + 1) / value
-
-
-_FRACTION_TERMS: Final = 60  # enough for ten digits up to a million degrees of freedom

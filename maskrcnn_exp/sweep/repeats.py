@@ -9,9 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from maskrcnn_exp.sweep import attrs
+from maskrcnn_exp.sweep.insight import diverged
 from maskrcnn_exp.sweep.objective import Direction
 from maskrcnn_exp.sweep.plan import ARMS, RepeatPlan
-from maskrcnn_exp.sweep.repeat_stats import RepeatVerdict, compare_arms, metric_unit
+from maskrcnn_exp.sweep.repeat_stats import Lost, RepeatVerdict, compare_arms, metric_unit
 from maskrcnn_exp.sweep.study import SharedStudy
 from maskrcnn_exp.sweep.trial_config import trial_config
 from maskrcnn_exp.sweep.worker import Job
@@ -55,11 +56,17 @@ def repeats_of(best: FrozenTrial, shared: SharedStudy, job: Job, config: Any) ->
 
 
 def verdict_of(repeats: SharedStudy, direction: Direction, metric: Sequence[str]) -> RepeatVerdict:
-    """Compare the finished repeats, seed by seed."""
+    """Compare the finished repeats, seed by seed; one that ended without a usable value is counted as lost."""
     values: dict[str, dict[int, float]] = {arm: {} for arm in ARMS}
+    lost = dict.fromkeys(ARMS, Lost())
     for trial in repeats.trials:
-        if trial.state.name == "COMPLETE" and trial.values is not None and math.isfinite(trial.values[0]):
-            values[trial.user_attrs[attrs.ARM]][trial.user_attrs[attrs.SEED]] = trial.values[0]
+        arm = trial.user_attrs.get(attrs.ARM)
+        if arm is None or not trial.state.is_finished():
+            continue
+        if trial.state.name == "COMPLETE" and math.isfinite(trial.values[0]):
+            values[arm][trial.user_attrs[attrs.SEED]] = trial.values[0]
+        else:
+            lost[arm] = Lost(lost[arm].repeats + 1, lost[arm].diverged + diverged(trial))
     best, default = (values[arm] for arm in ARMS)
     scale, unit = metric_unit(metric[0]) if metric else (1.0, "")
     return compare_arms(
@@ -70,4 +77,6 @@ def verdict_of(repeats: SharedStudy, direction: Direction, metric: Sequence[str]
         unit=unit,
         best_seeds=list(best),
         default_seeds=list(default),
+        best_lost=lost["best"],
+        default_lost=lost["default"],
     )

@@ -14,6 +14,7 @@ __all__ = [
     "FIXED",
     "FOLDER",
     "HALTED",
+    "HOME",
     "LEASE",
     "METRIC",
     "OVERRIDES",
@@ -23,6 +24,7 @@ __all__ = [
     "SEED",
     "SPACE",
     "STOP",
+    "STUDY_ID",
     "TRIAL_NAMES",
     "LossSummary",
     "RecordSummary",
@@ -51,6 +53,8 @@ SPACE: Final = "space"  # dict[str, str]: key → distribution as JSON, to refus
 FIXED: Final = "fixed"  # list[str]: the words that every trial shares
 HALTED: Final = "halted"  # {reason: str, code: int}: every trial would fail alike; None: no more
 EXHAUSTED: Final = "exhausted"  # bool: the sampler has tried every point of the space
+STUDY_ID: Final = "study_id"  # str: random; the study's folder has the same in a file
+HOME: Final = "home"  # str: where the folder was when the study was made, machine:path; for people
 STOP: Final = "stop/"  # + a pool's name: the command that started these workers was stopped
 METRIC: Final = "metric"  # list[str]: what is optimised, such as mAP/segm_AP@best; empty: the returned value
 

@@ -17,7 +17,7 @@ from maskrcnn_exp.sweep.words import bare_key
 if TYPE_CHECKING:
     from optuna import Study
 
-__all__ = ["check_identity", "default_name", "study_folder"]
+__all__ = ["check_identity", "default_name", "differences_of", "study_folder"]
 
 _MAY_DIFFER: Final = frozenset({"trainer.num_workers", "trainer.log_every_steps"})
 """Words that change how a trial is run and not what it finds."""
@@ -61,20 +61,28 @@ def check_identity(study: Study, space: SearchSpace, metric: Sequence[str], fold
     Raises:
         ConfigError: the study has trials of another space, other fixed words or another metric.
     """
-    names = [str(parse_metric(text)) for text in metric]
-    now = {attrs.SPACE: _space_json(space), attrs.FIXED: list(space.fixed), attrs.METRIC: names}
-    before = {key: study.user_attrs.get(key) for key in now}
-    if any(before[key] is not None for key in now):
-        differences = _differences(before, now)
-        if differences:
-            lines = "\n".join(f"   {line}" for line in differences)
-            raise ConfigError(
-                f"study {study.study_name} in {folder} is another search:\n{lines}\n"
-                "Type the command as it was to go on with it, or give hydra.sweeper.study_name=… a new name."
-            )
-    for key, value in now.items():
-        if before[key] != value:
+    differences = differences_of(study, space, metric)
+    if differences:
+        lines = "\n".join(f"   {line}" for line in differences)
+        raise ConfigError(
+            f"study {study.study_name} in {folder} is another search:\n{lines}\n"
+            "Type the command as it was to go on with it, or give hydra.sweeper.study_name=… a new name."
+        )
+    for key, value in _now(space, metric).items():
+        if study.user_attrs.get(key) != value:
             study.set_user_attr(key, value)
+
+
+def differences_of(study: Study, space: SearchSpace, metric: Sequence[str]) -> list[str]:
+    """Return a line for each thing that the study searched otherwise; none for a study without any such notes."""
+    now = _now(space, metric)
+    before = {key: study.user_attrs.get(key) for key in now}
+    return _differences(before, now) if any(value is not None for value in before.values()) else []
+
+
+def _now(space: SearchSpace, metric: Sequence[str]) -> dict[str, Any]:
+    names = [str(parse_metric(text)) for text in metric]
+    return {attrs.SPACE: _space_json(space), attrs.FIXED: list(space.fixed), attrs.METRIC: names}
 
 
 def _space_json(space: SearchSpace) -> dict[str, str]:

@@ -21,7 +21,7 @@ from maskrcnn_exp.sweep.storage import StorageSpec
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
-__all__ = ["Presence", "Watch"]
+__all__ = ["Presence", "Watch", "a_worker_lives"]
 
 _BEAT: Final = "heartbeat/"
 _LOCKS: Final = ".workers"
@@ -125,6 +125,11 @@ class Watch:
             self._seen[name] = (beat, now)
             return False
         return now - since > self.grace_seconds
+
+
+def a_worker_lives(folder: Path) -> bool:
+    """Say whether some process holds a worker's lock in a study's folder. Not for a process that is a worker itself."""
+    return any(_is_locked(path) is True for path in (folder / _LOCKS).glob("*") if path.is_file())
 
 
 def _lock_path(folder: Path, name: str) -> Path:

@@ -95,8 +95,17 @@ class SharedStudy:
         patiently(connect, self.watch.grace_seconds)
 
     @classmethod
-    def create(cls, spec: StorageSpec, plan: Plan, watch: Watch, found: Callable[[Study, bool], None]) -> SharedStudy:
+    def create(
+        cls,
+        spec: StorageSpec,
+        plan: Plan,
+        watch: Watch,
+        found: Callable[[Study, bool], None],
+        admit: Callable[[Study | None], bool] = lambda study: False,
+    ) -> SharedStudy:
         """Open the study, made where it is absent; `found(study, is_new)` checks or fills it, alone.
+
+        `admit` sees before what is there, None where nothing is; it may refuse, or return True to have it made anew.
 
         Raises:
             ConfigError: a study of this name has other directions.
@@ -107,6 +116,10 @@ class SharedStudy:
         with spec.lock(storage, plan.study_name):
             names = {summary.study_name for summary in storage.get_all_studies()}
             is_new = plan.study_name not in names
+            before_us = None if is_new else optuna.load_study(study_name=plan.study_name, storage=storage)
+            if admit(before_us) and not is_new:
+                optuna.delete_study(study_name=plan.study_name, storage=storage)
+                is_new = True
             study = optuna.create_study(
                 study_name=plan.study_name, storage=storage, directions=list(plan.directions), load_if_exists=True
             )

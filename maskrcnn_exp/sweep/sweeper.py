@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import zip_longest
@@ -15,10 +15,11 @@ from maskrcnn_exp.errors import ConfigError, Interrupted
 from maskrcnn_exp.record.console import Console
 from maskrcnn_exp.sweep import attrs
 from maskrcnn_exp.sweep.drive import Drive, StopRequest, stop_requests
-from maskrcnn_exp.sweep.identity import check_identity, default_name, study_folder
+from maskrcnn_exp.sweep.identity import check_identity, default_name, differences_of, study_folder
 from maskrcnn_exp.sweep.launcher_pool import LauncherPool
 from maskrcnn_exp.sweep.live import StudyBar, farewell, study_header, trial_line
 from maskrcnn_exp.sweep.objective import Direction, Metric, parse_metric
+from maskrcnn_exp.sweep.ownership import came_to_nothing, check_folder, claim_folder, put_aside
 from maskrcnn_exp.sweep.plan import SearchPlan, is_grid
 from maskrcnn_exp.sweep.pool import LocalPool, Pool
 from maskrcnn_exp.sweep.repeat_stats import RepeatVerdict
@@ -68,7 +69,8 @@ class Driver:
         spec = StorageSpec(study_folder(self.config, name), self.settings.storage)
         plan = SearchPlan(name, self._n_trials(space), directions, space, self.settings, self.config)
         job = self._job(spec, plan, metrics)
-        shared = SharedStudy.create(spec, plan, job.watch(), self._fill(space, spec.folder))
+        found, admit = self._fill(space, spec.folder), self._admit(spec, plan, console)
+        shared = SharedStudy.create(spec, plan, job.watch(), found, admit)
         shared.clear_halt()
         save_config(self.config, spec.folder)
         shown = "" if spec.url is None else spec.shown
@@ -137,9 +139,26 @@ class Driver:
             pool=uuid.uuid4().hex[:12],
         )
 
+    def _admit(self, spec: StorageSpec, plan: SearchPlan, console: Console) -> Callable[[Study | None], bool]:
+        """Return what refuses the wrong folder, and lets a study start over whose only fault was a wrong word."""
+
+        def admit(study: Study | None) -> bool:
+            check_folder(spec.folder, plan.study_name, study)
+            if study is None or not came_to_nothing(study, spec.folder):
+                return False
+            directions = tuple(direction.name.lower() for direction in study.directions)
+            if directions == plan.directions and not differences_of(study, plan.space, self.settings.metric):
+                return False
+            console.print(f"study {plan.study_name} starts over: no trial of its earlier words came to anything.")
+            put_aside(spec.folder)
+            return True
+
+        return admit
+
     def _fill(self, space: SearchSpace, folder: Path) -> Any:
         def found(study: Study, is_new: bool) -> None:
             check_identity(study, space, self.settings.metric, folder)
+            claim_folder(study, folder, is_new=is_new)
             if is_new:
                 for params in self.settings.enqueue:
                     study.enqueue_trial(dict(params))

@@ -92,7 +92,8 @@ class Drive:
         self._tell_finished(trials)
         self._refuse_to_go_on(trials)
         done = sum(trial.state.is_finished() for trial in trials)
-        if stop.asked or done >= self.shared.plan.n_trials:
+        is_done = done >= self.shared.plan.n_trials or (done == len(trials) and self.shared.plan.is_exhausted(trials))
+        if stop.asked or is_done:
             return False
         for message in self.pool.died():
             self.say(message)
@@ -107,7 +108,8 @@ class Drive:
 
     def _takeable(self, trials: list[FrozenTrial]) -> int:
         """Trials that nobody has: those that wait, and those not yet asked for."""
-        return sum(_is(trial, "WAITING") for trial in trials) + max(0, self.shared.plan.n_trials - len(trials))
+        waiting, plan = sum(_is(trial, "WAITING") for trial in trials), self.shared.plan
+        return waiting if plan.is_exhausted(trials) else waiting + max(0, plan.n_trials - len(trials))
 
     def _tell_finished(self, trials: list[FrozenTrial]) -> None:
         for trial in trials:

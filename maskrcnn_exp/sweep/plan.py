@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from maskrcnn_exp.sweep import attrs
 from maskrcnn_exp.sweep.objective import Direction
+from maskrcnn_exp.sweep.points import is_brute_force, is_exhausted, is_grid
 from maskrcnn_exp.sweep.settings import SweeperSettings, build_sampler
 from maskrcnn_exp.sweep.space import SearchSpace, grid_choices, trial_words
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
 
-__all__ = ["ARMS", "RepeatPlan", "SearchPlan", "is_grid"]
+__all__ = ["ARMS", "RepeatPlan", "SearchPlan"]
 
 ARMS: Final = ("best", "default")
 
@@ -41,6 +43,9 @@ class SearchPlan:
         if is_grid(self.settings):
             grid = {name: grid_choices(distribution) for name, distribution in self.space.distributions.items()}
         study.sampler = build_sampler(self.settings, number, grid)
+
+    def is_exhausted(self, trials: Sequence[FrozenTrial]) -> bool:
+        return is_brute_force(self.settings) and is_exhausted(trials)
 
     def words(self, trial: Trial) -> list[str]:
         if self.settings.custom_search_space:
@@ -77,6 +82,9 @@ class RepeatPlan:
     def prepare(self, study: Study, number: int) -> None:
         """Nothing is drawn."""
 
+    def is_exhausted(self, trials: Sequence[FrozenTrial]) -> bool:
+        return False
+
     def words(self, trial: Trial) -> list[str]:
         arm, seed = ARMS[trial.number % len(ARMS)], self.first_seed + trial.number // len(ARMS)
         trial.set_user_attr(attrs.ARM, arm)
@@ -84,7 +92,3 @@ class RepeatPlan:
         chosen = self.best_words if arm == "best" else self.default_words
         kept = [word for word in chosen if word.partition("=")[0].lstrip("+") != self.seed_key]
         return [*kept, f"{self.seed_key}={seed}"]
-
-
-def is_grid(settings: SweeperSettings) -> bool:
-    return str(settings.sampler.get("_target_", "")).endswith("GridSampler")

@@ -65,6 +65,10 @@ class SweeperSettings:
         own: int | None = self.sampler.get("seed")
         return self.seed if own is None else own
 
+    @property
+    def prunes(self) -> bool:
+        return not _is_target(self.pruner, "NopPruner")
+
     def check(self) -> None:
         """Refuse what cannot work, all of it in one message.
 
@@ -118,7 +122,7 @@ class SweeperSettings:
         if n_metrics and n_directions and n_metrics != n_directions:
             problems.append(f"direction has {n_directions} entries and metric has {n_metrics}. Give one each.")
         n_objectives = max(n_metrics, n_directions)
-        if n_objectives > 1 and not _is_target(self.pruner, "NopPruner"):
+        if n_objectives > 1 and self.prunes:
             problems.append(f"pruner works with one objective, got {n_objectives}. Use hydra/sweeper/pruner=none.")
         if n_objectives > 1 and _is_target(self.sampler, "CmaEsSampler"):
             problems.append(f"sampler cmaes has one objective, got {n_objectives}. Use hydra/sweeper/sampler=nsgaii.")

@@ -57,6 +57,9 @@ class Plan(Protocol):
     def prepare(self, study: Study, number: int) -> None:
         """Set the study's sampler for the trial that is asked for next."""
 
+    def is_exhausted(self, trials: Sequence[FrozenTrial]) -> bool:
+        """Say that the trials, finished or running, are every point there is."""
+
     def words(self, trial: Trial) -> list[str]:
         """Return the trial's command-line words; its `distributions` are suggested already."""
 
@@ -157,7 +160,7 @@ class SharedStudy:
             self.release_dead(worker)
             trials = self._read_trials()
             waiting = [trial.number for trial in trials if trial.state == TrialState.WAITING]
-            if not waiting and len(trials) >= self.plan.n_trials:
+            if not waiting and (len(trials) >= self.plan.n_trials or self.plan.is_exhausted(trials)):
                 return None
             try:
                 return self._ask(worker, min(waiting, default=len(trials)))

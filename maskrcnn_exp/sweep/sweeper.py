@@ -20,14 +20,15 @@ from maskrcnn_exp.sweep.launcher_pool import LauncherPool
 from maskrcnn_exp.sweep.live import StudyBar, farewell, study_header, trial_line
 from maskrcnn_exp.sweep.objective import Direction, Metric, parse_metric
 from maskrcnn_exp.sweep.ownership import came_to_nothing, check_folder, claim_folder, put_aside
-from maskrcnn_exp.sweep.plan import SearchPlan, is_grid
+from maskrcnn_exp.sweep.plan import SearchPlan
+from maskrcnn_exp.sweep.points import first_points, total_trials
 from maskrcnn_exp.sweep.pool import LocalPool, Pool
 from maskrcnn_exp.sweep.repeat_stats import RepeatVerdict
 from maskrcnn_exp.sweep.repeats import repeats_of, verdict_of
 from maskrcnn_exp.sweep.report import write_report
 from maskrcnn_exp.sweep.results import write_results
 from maskrcnn_exp.sweep.settings import SweeperSettings
-from maskrcnn_exp.sweep.space import SearchSpace, grid_choices, parse_space
+from maskrcnn_exp.sweep.space import SearchSpace, parse_space
 from maskrcnn_exp.sweep.standing import Standing
 from maskrcnn_exp.sweep.storage import StorageSpec
 from maskrcnn_exp.sweep.study import Plan, SharedStudy
@@ -67,7 +68,7 @@ class Driver:
         metrics, directions = self._objectives()
         name = self.settings.study_name or default_name(space)
         spec = StorageSpec(study_folder(self.config, name), self.settings.storage)
-        plan = SearchPlan(name, self._n_trials(space), directions, space, self.settings, self.config)
+        plan = SearchPlan(name, total_trials(self.settings, space), directions, space, self.settings, self.config)
         job = self._job(spec, plan, metrics)
         found, admit = self._fill(space, spec.folder), self._admit(spec, plan, console)
         shared = SharedStudy.create(spec, plan, job.watch(), found, admit)
@@ -75,7 +76,7 @@ class Driver:
         save_config(self.config, spec.folder)
         shown = "" if spec.url is None else spec.shown
         header = study_header(shared.study, spec.folder, plan.n_trials, shown, workers=self.settings.n_jobs)
-        console.print("\n".join([*space.warnings, *self._direction_note(), *header]))
+        console.print("\n".join([*space.warnings, *self._notes(), *header]))
         with stop_requests() as stop:
             self._run(shared, job, console, stop)
             verdict = self._repeat(shared, job, console, stop)
@@ -112,20 +113,22 @@ class Driver:
             return metrics, tuple(metric.direction for metric in metrics)
         return (), tuple("minimize" if word == "minimize" else "maximize" for word in asked or ("maximize",))
 
-    def _direction_note(self) -> list[str]:
-        if self.settings.direction is not None or self.settings.metric:
+    def _notes(self) -> list[str]:
+        """Say what the settings mean for a program whose returned value is the objective, where that may surprise."""
+        if self.settings.metric:
             return []
-        return [
-            "hydra.sweeper.direction is not set: the returned value is maximised. (hydra-optuna-sweeper minimised it.)"
-        ]
-
-    def _n_trials(self, space: SearchSpace) -> int:
-        if not is_grid(self.settings):
-            return self.settings.n_trials
-        points = 1
-        for distribution in space.distributions.values():
-            points *= len(grid_choices(distribution))
-        return min(self.settings.n_trials, points)
+        notes = []
+        if self.settings.direction is None:
+            notes.append(
+                "hydra.sweeper.direction is not set: the returned value is maximised. "
+                "(hydra-optuna-sweeper minimised it.)"
+            )
+        if self.settings.prunes:
+            notes.append(
+                "the pruner has nothing to compare, because a value is returned only in the end. "
+                "Give hydra.sweeper.metric=TAG of the record, or hydra/sweeper/pruner=none."
+            )
+        return notes
 
     def _job(self, spec: StorageSpec, plan: Plan, metrics: tuple[Metric, ...]) -> Job:
         return Job(
@@ -160,8 +163,8 @@ class Driver:
             check_identity(study, space, self.settings.metric, folder)
             claim_folder(study, folder, is_new=is_new)
             if is_new:
-                for params in self.settings.enqueue:
-                    study.enqueue_trial(dict(params))
+                for params in first_points(self.settings, space):
+                    study.enqueue_trial(params)
 
         return found
 

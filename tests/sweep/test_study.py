@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import optuna
 import pytest
 from optuna.distributions import BaseDistribution, FloatDistribution
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from maskrcnn_exp.errors import ConfigError
 from maskrcnn_exp.sweep import attrs
@@ -37,6 +37,9 @@ class OneNumber:
 
     def prepare(self, study: optuna.Study, number: int) -> None:
         study.sampler = optuna.samplers.RandomSampler(seed=number)
+
+    def is_exhausted(self, trials: Sequence[FrozenTrial]) -> bool:
+        return False
 
     def words(self, trial: optuna.Trial) -> list[str]:
         return [f"x={trial.params['x']!r}"]

@@ -10,7 +10,6 @@ __all__ = [
     "DIVERGED",
     "EPOCH",
     "EPOCH_AT_DEATH",
-    "EXHAUSTED",
     "FIXED",
     "FOLDER",
     "HALTED",
@@ -52,7 +51,6 @@ TRIAL_NAMES: Final = frozenset(
 SPACE: Final = "space"  # dict[str, str]: key → distribution as JSON, to refuse a resume with another space
 FIXED: Final = "fixed"  # list[str]: the words that every trial shares
 HALTED: Final = "halted"  # {reason: str, code: int}: every trial would fail alike; None: no more
-EXHAUSTED: Final = "exhausted"  # bool: the sampler has tried every point of the space
 STUDY_ID: Final = "study_id"  # str: random; the study's folder has the same in a file
 HOME: Final = "home"  # str: where the folder was when the study was made, machine:path; for people
 STOP: Final = "stop/"  # + a pool's name: the command that started these workers was stopped

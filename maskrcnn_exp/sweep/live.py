@@ -128,7 +128,7 @@ def farewell(
     folder: Path,
     command: str,
     *,
-    repeat: RepeatVerdict | None = None,
+    repeat: RepeatVerdict | str | None = None,
     total: int | None = None,
     resume: str = "",
     report: Path | None = None,
@@ -139,7 +139,7 @@ def farewell(
         study: As it stands.
         folder: The study's folder.
         command: Prefix of a training, such as `python -m maskrcnn_exp train`.
-        repeat: What repeats with other seeds said of the winner.
+        repeat: What repeats with other seeds said of the winner, or why there was nothing to repeat.
         total: Trials that the study is to have; None says that it has them all.
         resume: The whole command line that goes on with the study. Shown while trials are left.
         report: Where report.md lies; in the folder, if it is there, where it is not given.
@@ -154,7 +154,9 @@ def farewell(
     if not leaders:
         lines.append("   no trial completed with a usable value, so there is no best one")
         lines += [f"   {len(row.trials)} × {row.state}: {row.example}" for row in standing.reasons()]
-    if repeat is not None:
+    if isinstance(repeat, str):
+        lines.append(f"   {repeat}")
+    elif repeat is not None:
         lines.append(f"   repeated with other seeds: {repeat.sentence}")
     if resume and total is not None and len(standing.finished) < total:
         lines.append(f"   go on: {resume}")

@@ -11,15 +11,19 @@ from maskrcnn_exp.sweep.objective import Direction
 from maskrcnn_exp.sweep.points import is_brute_force, is_exhausted, is_grid
 from maskrcnn_exp.sweep.settings import SweeperSettings, build_sampler
 from maskrcnn_exp.sweep.space import SearchSpace, grid_choices, trial_words
+from maskrcnn_exp.sweep.words import bare_key
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
+    from maskrcnn_exp.sweep.study import Hparams
+
 __all__ = ["ARMS", "RepeatPlan", "SearchPlan"]
 
 ARMS: Final = ("best", "default")
+SEARCH: Final = "search"  # what stands beside them in TensorBoard: a trial that is no repeat
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,11 @@ class SearchPlan:
             get_method(self.settings.custom_search_space)(self.config, trial)
         return trial_words(self.space, trial.params)
 
+    def hparams(self, trial: FrozenTrial) -> Hparams:
+        if not self.settings.repeat_best:
+            return trial.params, self.distributions
+        return {**trial.params, attrs.ARM: SEARCH}, _with_arm(self.distributions)
+
 
 @dataclass(frozen=True)
 class RepeatPlan:
@@ -70,6 +79,8 @@ class RepeatPlan:
     default_words: tuple[str, ...]
     seed_key: str
     first_seed: int
+    shown: Mapping[str, Mapping[str, object]]  # arm → values of the searched parameters, for TensorBoard
+    space: Mapping[str, BaseDistribution]  # the search's
 
     @property
     def n_trials(self) -> int:
@@ -89,6 +100,20 @@ class RepeatPlan:
         arm, seed = ARMS[trial.number % len(ARMS)], self.first_seed + trial.number // len(ARMS)
         trial.set_user_attr(attrs.ARM, arm)
         trial.set_user_attr(attrs.SEED, seed)
+        return [*self.words_of(arm), f"{self.seed_key}={seed}"]
+
+    def words_of(self, arm: str) -> list[str]:
+        """Return the words of the winner or of the default, but for the seed."""
         chosen = self.best_words if arm == "best" else self.default_words
-        kept = [word for word in chosen if word.partition("=")[0].lstrip("+") != self.seed_key]
-        return [*kept, f"{self.seed_key}={seed}"]
+        return [word for word in chosen if bare_key(word) != self.seed_key]
+
+    def hparams(self, trial: FrozenTrial) -> Hparams:
+        arm = trial.user_attrs[attrs.ARM]
+        return {**self.shown[arm], attrs.ARM: arm}, _with_arm(self.space)
+
+
+def _with_arm(space: Mapping[str, BaseDistribution]) -> Mapping[str, BaseDistribution]:
+    """TensorBoard takes the columns from whichever trial it finds first, so all of them have to know this one."""
+    from optuna.distributions import CategoricalDistribution
+
+    return {**space, attrs.ARM: CategoricalDistribution((SEARCH, *ARMS))}

@@ -50,7 +50,7 @@ _PARETO_TRIALS: Final = 20
 _UNCHANGED: Final = 0.02  # a loss that moved less than this is the same
 
 
-def write_report(study: optuna.Study, folder: Path, *, command: str, repeat: RepeatVerdict | None = None) -> Path:
+def write_report(study: optuna.Study, folder: Path, *, command: str, repeat: RepeatVerdict | str | None = None) -> Path:
     """Write `report.md` and its pictures under `report/`; return the path of the former.
 
     It holds for any study: without trials, without a completed one, with conditional parameters. What cannot be
@@ -60,7 +60,7 @@ def write_report(study: optuna.Study, folder: Path, *, command: str, repeat: Rep
         study: As it stands.
         folder: The study's folder, which exists.
         command: Prefix of a training, such as `python -m maskrcnn_exp train`.
-        repeat: What repeats with other seeds said of the winner; None: none were run.
+        repeat: What repeats with other seeds said of the winner, or why there was nothing to repeat; None: none ran.
     """
     facts = _Facts.of(study, folder)
     pictures = _draw(facts, folder / _PICTURES)
@@ -160,7 +160,7 @@ def _searched(standing: Standing) -> str:
     return "\n\n".join(part for part in ("## What was searched", f"Objective: {goals}.", space, fixed) if part)
 
 
-def _result(facts: _Facts, command: str, repeat: RepeatVerdict | None) -> str:
+def _result(facts: _Facts, command: str, repeat: RepeatVerdict | str | None) -> str:
     standing = facts.standing
     parts = ["## Result"]
     if standing.best is not None:
@@ -185,7 +185,9 @@ def _winner(best: FrozenTrial, standing: Standing, command: str) -> str:
     )
 
 
-def _verdict(repeat: RepeatVerdict | None) -> str:
+def _verdict(repeat: RepeatVerdict | str | None) -> str:
+    if isinstance(repeat, str):
+        return f"Repeats with other seeds: {escaped(repeat)}."
     if repeat is None:
         return (
             "Nothing was repeated with other seeds, so nobody knows yet whether the lead is more than noise. "

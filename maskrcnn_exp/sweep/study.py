@@ -43,6 +43,10 @@ def _patient(
     return tried
 
 
+Hparams = tuple[Mapping[str, object], "Mapping[str, BaseDistribution]"]
+"""Parameters of a trial by name, and those of the whole study."""
+
+
 class Plan(Protocol):
     """What the trials of a study are; picklable."""
 
@@ -62,6 +66,9 @@ class Plan(Protocol):
 
     def words(self, trial: Trial) -> list[str]:
         """Return the trial's command-line words; its `distributions` are suggested already."""
+
+    def hparams(self, trial: FrozenTrial) -> Hparams:
+        """Return what TensorBoard is to list of a trial."""
 
 
 @dataclass(frozen=True)

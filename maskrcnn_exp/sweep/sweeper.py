@@ -11,7 +11,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskrcnn_exp.errors import ConfigError, Interrupted
+from maskrcnn_exp.errors import ConfigError, Interrupted, UserError
 from maskrcnn_exp.record.console import Console
 from maskrcnn_exp.sweep import attrs
 from maskrcnn_exp.sweep.drive import Drive, StopRequest, stop_requests
@@ -24,7 +24,7 @@ from maskrcnn_exp.sweep.plan import SearchPlan
 from maskrcnn_exp.sweep.points import first_points, total_trials
 from maskrcnn_exp.sweep.pool import LocalPool, Pool
 from maskrcnn_exp.sweep.repeat_stats import RepeatVerdict
-from maskrcnn_exp.sweep.repeats import repeats_of, verdict_of
+from maskrcnn_exp.sweep.repeats import earlier_verdict, repeats_default, repeats_of, verdict_of
 from maskrcnn_exp.sweep.report import write_report
 from maskrcnn_exp.sweep.results import write_results
 from maskrcnn_exp.sweep.settings import SweeperSettings
@@ -78,9 +78,13 @@ class Driver:
         header = study_header(shared.study, spec.folder, plan.n_trials, shown, workers=self.settings.n_jobs)
         console.print("\n".join([*space.warnings, *self._notes(), *header]))
         with stop_requests() as stop:
-            self._run(shared, job, console, stop)
-            verdict = self._repeat(shared, job, console, stop)
-        self._conclude(shared.study, spec.folder, console, verdict)
+            try:
+                self._run(shared, job, console, stop)
+                repeat = self._repeat(shared, job, console, stop)
+            except UserError:
+                self._report_what_there_is(shared, job, console)
+                raise
+        self._conclude(shared.study, spec.folder, console, repeat)
 
     def _space(self, arguments: Sequence[str]) -> SearchSpace:
         settings = self.settings
@@ -197,22 +201,40 @@ class Driver:
             finally:
                 write_results(shared.study, folder, command, self.settings.seed_key)
 
-    def _repeat(self, shared: SharedStudy, job: Job, console: Console, stop: StopRequest) -> RepeatVerdict | None:
-        """Train winner and default anew with other seeds, as a study of its own beside the search."""
+    def _repeat(self, shared: SharedStudy, job: Job, console: Console, stop: StopRequest) -> RepeatVerdict | str | None:
+        """Train winner and default anew with other seeds, as a study of its own beside the search.
+
+        Returns:
+            The verdict, also where an earlier command made the repeats; a sentence where nothing is to repeat.
+        """
         best = Standing.read(shared.study, job.spec.folder).best
-        if self.settings.repeat_best == 0 or best is None:
+        if best is None:
             return None
+        if self.settings.repeat_best == 0:
+            return earlier_verdict(best, job, self.settings.metric)
         repeat_job = repeats_of(best, shared, job, self.config)
+        if repeats_default(repeat_job):
+            return "the default won; nothing to repeat"
         found = partial(_set_metric, self.settings.metric)
         repeats = SharedStudy.create(repeat_job.spec, repeat_job.plan, repeat_job.watch(), found)
         pairs = self.settings.repeat_best
         console.print(f"repeating #{best.number} and the default, {pairs} seeds each, without pruning")
         self._run(repeats, repeat_job, console, stop)
-        return verdict_of(repeats, job.plan.directions[0], self.settings.metric)
+        return verdict_of(repeats.trials, job.plan.directions[0], self.settings.metric)
 
-    def _conclude(self, study: Study, folder: Path, console: Console, verdict: RepeatVerdict | None) -> None:
-        report = write_report(study, folder, command=self._command(), repeat=verdict) if self.settings.report else None
-        console.print("\n".join(farewell(study, folder, self._command(), repeat=verdict, report=report)))
+    def _report_what_there_is(self, shared: SharedStudy, job: Job, console: Console) -> None:
+        """Write the report of a study that more failures than allowed, or a halt, ended."""
+        standing = Standing.read(shared.study, job.spec.folder)
+        if not self.settings.report or not standing.finished:
+            return
+        best = standing.best
+        repeat = None if best is None else earlier_verdict(best, job, self.settings.metric)
+        path = write_report(shared.study, job.spec.folder, command=self._command(), repeat=repeat)
+        console.print(f"report: {path}")
+
+    def _conclude(self, study: Study, folder: Path, console: Console, repeat: RepeatVerdict | str | None) -> None:
+        report = write_report(study, folder, command=self._command(), repeat=repeat) if self.settings.report else None
+        console.print("\n".join(farewell(study, folder, self._command(), repeat=repeat, report=report)))
 
     def _command(self) -> str:
         """Return how one training is started from a shell, without its words."""

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,8 @@ from typing import Any, Final
 from maskrcnn_exp.errors import BusyError, ConfigError, DataError, DivergedError, Interrupted, Pruned, UserError
 from maskrcnn_exp.record.secrets import mask_urls
 from maskrcnn_exp.sweep import attrs
-from maskrcnn_exp.sweep.objective import Metric, read_objective, summarize
+from maskrcnn_exp.sweep.objective import Metric
+from maskrcnn_exp.sweep.outcome import list_for_tensorboard, objective_of, summary_of
 from maskrcnn_exp.sweep.presence import Presence, Watch
 from maskrcnn_exp.sweep.settings import SweeperSettings
 from maskrcnn_exp.sweep.storage import StorageSpec
@@ -115,16 +116,29 @@ def _run_trial(shared: SharedStudy, taken: Taken, job: Job) -> bool:
     finally:
         set_current_trial(None)
     seconds = float(shared.attr(taken, attrs.SECONDS) or 0.0) + time.monotonic() - started
-    notes = {attrs.SECONDS: seconds, **_record_of(shared, taken, folder, failed=error is not None)}
-    return _tell(shared, taken, job, _Ending(folder, returned, error, notes))
+    found = "" if error is not None else objective_of(folder, job.metrics, returned, len(job.plan.directions))
+    notes = {attrs.SECONDS: seconds, **_record_of(shared, taken, job, found, error)}
+    return _tell(shared, taken, job, _Ending(found, error, notes))
+
+
+def _record_of(
+    shared: SharedStudy, taken: Taken, job: Job, found: list[float] | str, error: BaseException | None
+) -> dict[str, object]:
+    """Return what the trial did to each loss, and list it for TensorBoard where it is at its end."""
+    folder = job.spec.folder / str(taken.number)
+    goes_on = isinstance(error, Interrupted | BusyError) or _is_submitits(error)
+    if not goes_on:
+        params, space = job.plan.hparams(shared.storage.get_trial(taken.trial_id))
+        list_for_tensorboard(folder, params, space, job.metrics, found)
+    summary = summary_of(folder)
+    return {} if summary is None else {attrs.RECORD: dict(summary)}
 
 
 @dataclass(frozen=True)
 class _Ending:
     """How a trial ended."""
 
-    folder: Path
-    returned: object
+    found: list[float] | str  # values of the objectives, or why there are none
     error: BaseException | None
     notes: dict[str, object]  # attributes to keep with the trial
 
@@ -169,7 +183,7 @@ def _tell(shared: SharedStudy, taken: Taken, job: Job, end: _Ending) -> bool:
     error, notes = end.error, end.notes
     match error:
         case None:
-            _tell_value(shared, taken, job, end)
+            _tell_value(shared, taken, end)
         case LeaseLost():
             pass
         case Interrupted():
@@ -192,57 +206,14 @@ def _tell(shared: SharedStudy, taken: Taken, job: Job, end: _Ending) -> bool:
     return True
 
 
-def _tell_value(shared: SharedStudy, taken: Taken, job: Job, end: _Ending) -> None:
-    if job.metrics:
-        values = _from_record(end.folder, job.metrics)
-    else:
-        values = _from_return(end.returned, len(job.plan.directions))
+def _tell_value(shared: SharedStudy, taken: Taken, end: _Ending) -> None:
+    values = end.found
     if isinstance(values, str):
         shared.fail(taken, values, end.notes)
     elif any(math.isnan(value) for value in values):
         shared.fail(taken, f"the objective is not a number: {values}", end.notes, diverged=True)
     else:
         shared.complete(taken, values, end.notes)
-
-
-def _from_record(folder: Path, metrics: Sequence[Metric]) -> list[float] | str:
-    from maskrcnn_exp.record.history import History
-
-    try:
-        history = History.read(folder, {metric.tag for metric in metrics})
-    except DataError as error:
-        return str(error)
-    values = [read_objective(history, metric) for metric in metrics]
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
-        absent = [metric.tag for metric, value in zip(metrics, values, strict=True) if value is None]
-        return f"the record has no {', '.join(absent)}"
-    return known
-
-
-def _from_return(returned: object, objectives: int) -> list[float] | str:
-    found: list[Any] = list(returned) if isinstance(returned, list | tuple) else [returned]
-    try:
-        values = [float(value) for value in found]
-    except (TypeError, ValueError):
-        return f"the program returned {returned!r} where a number is the objective"
-    if len(values) != objectives:
-        return f"the program returned {len(values)} values, the study has {objectives} objectives"
-    return values
-
-
-def _record_of(shared: SharedStudy, taken: Taken, folder: Path, *, failed: bool) -> dict[str, object]:
-    """Return what the trial did to each loss, and list it for TensorBoard's HPARAMS tab."""
-    from maskrcnn_exp.record.history import History
-    from maskrcnn_exp.sweep.hparams import write_hparams
-
-    try:
-        summary = summarize(History.read(folder))
-    except DataError:
-        return {}  # a program that keeps no record, or a trial that failed before its start
-    params = shared.storage.get_trial(taken.trial_id).params
-    write_hparams(folder, params, summary["final"], space=shared.plan.distributions, failed=failed)
-    return {attrs.RECORD: dict(summary)}
 
 
 def _halt_where_all_would_fail(shared: SharedStudy, error: BaseException | None) -> None:

@@ -44,6 +44,9 @@ class OneNumber:
     def words(self, trial: optuna.Trial) -> list[str]:
         return [f"x={trial.params['x']!r}"]
 
+    def hparams(self, trial: FrozenTrial) -> tuple[Mapping[str, object], Mapping[str, BaseDistribution]]:
+        return trial.params, self.distributions
+
 
 def shared_study(folder: Path, plan: OneNumber | None = None, grace_seconds: float = 60) -> SharedStudy:
     return SharedStudy.create(

@@ -79,15 +79,19 @@ def _hint(tag: str) -> str:
 def read_objective(history: History, metric: Metric) -> float | None:
     """Return the metric's value of one run; None where the record has no point for it.
 
-    NaN points are no candidates for the best one; the last, the mean and the sum of a curve with NaN may be NaN.
+    NaN points are no candidates for the best one; the last, the mean and the sum of a curve with NaN may be NaN. A
+    point of -1 under `mAP/` is none: COCO's mark for nothing to find, which other programs record like a number.
     """
-    if metric.at == "best":
-        best = history.best(metric.tag, "max" if metric.direction == "maximize" else "min")
-        return None if best is None else best[1]
     values = history.series(metric.tag).values
+    if metric.tag.startswith("mAP/"):
+        values = values[values != -1]
+    if metric.at == "best":
+        values = values[~np.isnan(values)]
     if len(values) == 0:
         return None
+    best = np.max if metric.direction == "maximize" else np.min
     reduce: dict[str, Callable[[NDArray[np.float64]], np.float64]] = {
+        "best": best,
         "last": lambda points: points[-1],
         "mean": np.mean,
         "sum": np.sum,

@@ -12,6 +12,8 @@ import pytest
 
 from maskrcnn_exp.errors import ConfigError
 from maskrcnn_exp.model.parts import LOSSES, PARTS
+from maskrcnn_exp.record.event_file import EventFile
+from maskrcnn_exp.record.history import History
 from maskrcnn_exp.record.tags import EPOCH_TAGS, EXTRA_TAGS, STEP_TAGS, falls
 from maskrcnn_exp.sweep.objective import Metric, parse_metric, read_objective, summarize
 from tests.sweep.records import record_curves
@@ -164,3 +166,16 @@ def test_summary_holds_no_nan_and_no_infinity(tmp_path: Path) -> None:
 def test_reading_a_record_takes_neither_torch_nor_optuna(module: str) -> None:
     code = f"import sys, maskrcnn_exp.sweep.{module}; sys.exit(bool({{'torch', 'optuna'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+@pytest.mark.parametrize("at", ["best", "last", "mean", "sum"])
+def test_nothing_to_find_is_no_value_in_another_programs_record(at: str, direction: str, tmp_path: Path) -> None:
+    """RunLog leaves -1 out; torch's SummaryWriter does not."""
+    events = EventFile.create(tmp_path)
+    for step, (small, all_sizes) in enumerate([(-1, -1), (-1, 0.5), (-1, -1)], start=1):
+        events.scalars({"mAP/segm_APs": small, "mAP/segm_AP": all_sizes}, step=step)
+    events.close()
+    history = History.read(tmp_path)
+    assert read_objective(history, parse_metric(f"mAP/segm_APs@{at}", direction)) is None
+    assert read_objective(history, parse_metric(f"mAP/segm_AP@{at}", direction)) == 0.5

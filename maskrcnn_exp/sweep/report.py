@@ -5,38 +5,14 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 import optuna
-from optuna.distributions import CategoricalDistribution
-from optuna.trial import FrozenTrial, TrialState
 
-from maskrcnn_exp.model.parts import LOSSES
 from maskrcnn_exp.record.atomic import write_atomic
-from maskrcnn_exp.sweep.importance import Importance, importances
-from maskrcnn_exp.sweep.insight import (
-    ExplosionRegion,
-    LossChange,
-    diverged,
-    explosion_regions,
-    final_losses,
-    loss_changes,
-    time_spent,
-)
-from maskrcnn_exp.sweep.markdown import code, duration, escaped, table, trial_numbers
 from maskrcnn_exp.sweep.repeat_stats import RepeatVerdict
-from maskrcnn_exp.sweep.standing import (
-    ReasonCount,
-    Standing,
-    distribution_text,
-    number_text,
-    run_folder,
-    seconds_of,
-    train_command,
-    value_text,
-)
+from maskrcnn_exp.sweep.report_text import Facts, sections
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,9 +21,6 @@ __all__ = ["REPORT_FILE", "write_report"]
 
 REPORT_FILE: Final = "report.md"
 _PICTURES: Final = "report"
-_BEST_TRIALS: Final = 10  # rows of the table
-_PARETO_TRIALS: Final = 20
-_UNCHANGED: Final = 0.02  # a loss that moved less than this is the same
 
 
 def write_report(study: optuna.Study, folder: Path, *, command: str, repeat: RepeatVerdict | str | None = None) -> Path:
@@ -62,20 +35,11 @@ def write_report(study: optuna.Study, folder: Path, *, command: str, repeat: Rep
         command: Prefix of a training, such as `python -m maskrcnn_exp train`.
         repeat: What repeats with other seeds said of the winner, or why there was nothing to repeat; None: none ran.
     """
-    facts = _Facts.of(study, folder)
+    facts = Facts.of(study, folder)
     pictures = _draw(facts, folder / _PICTURES)
-    sections = [
-        _title(facts.standing),
-        _searched(facts.standing),
-        _result(facts, command, repeat),
-        *_early_ends(facts),
-        _history(pictures),
-        _importance(facts, pictures),
-        *_parameters(facts, pictures),
-        *_table(facts),
-    ]
+    parts = sections(facts, command, repeat, pictures)
     path = folder / REPORT_FILE
-    text = "\n\n".join(section for section in sections if section) + "\n"
+    text = "\n\n".join(part for part in parts if part) + "\n"
 
     def write(file: BinaryIO) -> None:
         file.write(text.encode())
@@ -84,32 +48,7 @@ def write_report(study: optuna.Study, folder: Path, *, command: str, repeat: Rep
     return path
 
 
-@dataclass(frozen=True)
-class _Facts:
-    standing: Standing
-    importances: list[Importance]
-    regions: dict[str, tuple[ExplosionRegion, ...]]  # by numeric parameter
-
-    @classmethod
-    def of(cls, study: optuna.Study, folder: Path) -> _Facts:
-        standing = Standing.read(study, folder)
-        numeric = [name for name, values in standing.space.items() if not isinstance(values, CategoricalDistribution)]
-        regions = {name: explosion_regions(standing.trials, name) for name in numeric}
-        return cls(standing, importances(study, standing), regions)
-
-    @property
-    def tried(self) -> list[str]:
-        """Parameters that a finished trial has, in the order of the space."""
-        return [name for name in self.standing.space if any(name in t.params for t in self.standing.finished)]
-
-    @property
-    def with_losses(self) -> list[str]:
-        """Of them, those over which losses can be drawn."""
-        known = [trial for trial in self.standing.finished if final_losses(trial)]
-        return [name for name in self.tried if any(name in trial.params for trial in known)]
-
-
-def _draw(facts: _Facts, folder: Path) -> dict[str, str]:
+def _draw(facts: Facts, folder: Path) -> dict[str, str]:
     """Write the pictures; return the path of each relative to the report, by what it shows."""
     if importlib.util.find_spec("matplotlib") is None:
         return {}
@@ -129,7 +68,7 @@ def _draw(facts: _Facts, folder: Path) -> dict[str, str]:
     return paths
 
 
-def _figures(facts: _Facts) -> Iterator[tuple[str, Figure]]:
+def _figures(facts: Facts) -> Iterator[tuple[str, Figure]]:
     from maskrcnn_exp.sweep import plots
 
     standing = facts.standing
@@ -143,188 +82,3 @@ def _figures(facts: _Facts) -> Iterator[tuple[str, Figure]]:
         yield f"slice {name}", plots.slice_figure(standing, name, facts.regions.get(name, ()))
     for name in facts.with_losses:
         yield f"losses {name}", plots.losses_figure(standing, name, facts.regions.get(name, ()))
-
-
-def _title(standing: Standing) -> str:
-    return f"# Study {escaped(standing.name)}"
-
-
-def _searched(standing: Standing) -> str:
-    goals = "; ".join(
-        f"**{escaped(metric)}**, {'more is better' if up else 'less is better'}"
-        for metric, up in zip(standing.metrics, standing.maximize, strict=True)
-    )
-    rows = [[code(name), escaped(distribution_text(values))] for name, values in standing.space.items()]
-    space = table(["parameter", "values"], rows) if rows else "No parameter is known yet."
-    fixed = f"Every trial shares {' '.join(code(word) for word in standing.fixed)}." if standing.fixed else ""
-    return "\n\n".join(part for part in ("## What was searched", f"Objective: {goals}.", space, fixed) if part)
-
-
-def _result(facts: _Facts, command: str, repeat: RepeatVerdict | str | None) -> str:
-    standing = facts.standing
-    parts = ["## Result"]
-    if standing.best is not None:
-        parts.append(_winner(standing.best, standing, command))
-        parts.append(_verdict(repeat))
-        parts.append(_winner_losses(standing.best, standing))
-    elif standing.pareto:
-        parts.append(_front(standing))
-    else:
-        parts.append("No trial completed with a usable value, so there is no best one.")
-    parts += [_how_many(standing), _time(standing)]
-    return "\n\n".join(part for part in parts if part)
-
-
-def _winner(best: FrozenTrial, standing: Standing, command: str) -> str:
-    params = ", ".join(f"{code(f'{name}={number_text(value)}')}" for name, value in best.params.items())
-    value = f"{escaped(standing.metrics[0])} = {value_text(best.values[0])}"
-    return (
-        f"Trial **{best.number}** leads with {value}{f': {params}' if params else ''}. "
-        f"It lies in {code(str(run_folder(best, standing.folder)))}. Train it again:\n\n"
-        f"```sh\n{train_command(best, command, standing.fixed)}\n```"
-    )
-
-
-def _verdict(repeat: RepeatVerdict | str | None) -> str:
-    if isinstance(repeat, str):
-        return f"Repeats with other seeds: {escaped(repeat)}."
-    if repeat is None:
-        return (
-            "Nothing was repeated with other seeds, so nobody knows yet whether the lead is more than noise. "
-            "`repeat_best=5` on the same command tells."
-        )
-    how = "paired by seed" if repeat.paired else "Welch's interval, unpaired"
-    note = (
-        f"The ± of the difference spans its 95 % confidence interval ({how}); in the table ± is one standard deviation."
-    )
-    rows = [list(row) for row in repeat.table()]
-    return f"**{escaped(repeat.sentence)}**\n\n{table(['setting', 'mean ± sd', 'repeats'], rows)}\n\n{note}"
-
-
-def _winner_losses(best: FrozenTrial, standing: Standing) -> str:
-    changes = loss_changes(best, standing.of(TrialState.COMPLETE))
-    if not changes:
-        return ""
-    return (
-        f"Against the median completed trial, the winner's training losses end at {', '.join(map(_change, changes))}."
-    )
-
-
-def _change(change: LossChange) -> str:
-    moved = "the same" if abs(change.relative) < _UNCHANGED else f"{change.relative:+.0%}"
-    return f"{change.loss} {change.winner:.4g} (median {change.median:.4g}, {moved})"
-
-
-def _front(standing: Standing) -> str:
-    front = standing.pareto
-    which = trial_numbers([trial.number for trial in front]).capitalize()
-    return (
-        f"{len(front)} trials form the Pareto front: none of the {len(standing.ranked)} completed ones beats them in "
-        f"one objective without losing in another. {which}; the command of each stands in `best.yaml`."
-    )
-
-
-def _how_many(standing: Standing) -> str:
-    counts = standing.counts()
-    names = ("completed", "pruned", "failed", "running", "waiting")
-    states = ", ".join(f"{counts[name]} {name}" for name in names if counts[name] or name == "completed")
-    text = f"{counts['finished']} trials finished. Of all {counts['all']}: {states}."
-    infinite = [trial.number for trial in standing.of(TrialState.COMPLETE) if diverged(trial)]
-    return f"{text} Completed at infinity, and not ranked: {trial_numbers(infinite)}." if infinite else text
-
-
-def _time(standing: Standing) -> str:
-    spent = time_spent(standing)
-    text = f"All trials together took {duration(spent.total)} of training."
-    if spent.saved is None or spent.typical is None or not standing.of(TrialState.PRUNED):
-        return text
-    return (
-        f"{text} Pruning saved about {duration(spent.saved)}, if each pruned trial had otherwise taken the "
-        f"{duration(spent.typical)} of the median completed one."
-    )
-
-
-def _early_ends(facts: _Facts) -> list[str]:
-    reasons = facts.standing.reasons()
-    if not reasons:
-        return []
-    rows = [[str(len(row.trials)), row.state, _reason(row), trial_numbers(row.trials)] for row in reasons]
-    early = table(["trials", "state", "reason", "which"], rows)
-    return [f"## Why trials ended early\n\n{early}", _explosions(facts)]
-
-
-def _reason(row: ReasonCount) -> str:
-    return f"such as: {escaped(row.example)}" if row.differ else escaped(row.example)
-
-
-def _explosions(facts: _Facts) -> str:
-    if not any(diverged(trial) for trial in facts.standing.finished):
-        return ""
-    regions = [region for found in facts.regions.values() for region in found]
-    if not regions:
-        return "Trials diverged, but at no end of a parameter's range more than elsewhere."
-    regions.sort(key=lambda region: (region.trials - 2 * region.diverged, region.parameter))
-    lines = "\n".join(f"- {escaped(region.sentence)}" for region in regions)
-    return f"Where training explodes:\n\n{lines}"
-
-
-def _history(pictures: dict[str, str]) -> str:
-    if not pictures:
-        missing = importlib.util.find_spec("matplotlib") is None
-        return "Pictures need matplotlib: `pip install matplotlib`." if missing else ""
-    return f"## History\n\n{_picture('history', pictures)}"
-
-
-def _importance(facts: _Facts, pictures: dict[str, str]) -> str:
-    parts = ["## Which parameter mattered"]
-    for row in facts.importances:
-        if row.shares:
-            shares = ", ".join(f"{code(name)} {share:.0%}" for name, share in row.shares.items())
-            parts.append(f"Of the differences in {escaped(row.metric)} ({row.method}): {shares}.")
-        else:
-            parts.append(f"Not known for {escaped(row.metric)}: {escaped(row.problem)}.")
-    parts.append(_picture("importance", pictures))
-    return "\n\n".join(part for part in parts if part)
-
-
-def _parameters(facts: _Facts, pictures: dict[str, str]) -> list[str]:
-    sections = []
-    what = facts.standing.metrics[0] if facts.standing.is_single else "Objectives"
-    for name in facts.tried if pictures else []:
-        parts = [f"## {escaped(what)} over {escaped(name)}", _picture(f"slice {name}", pictures)]
-        if name in facts.with_losses:
-            parts.append(f"The five training losses in each trial's last epoch, over {code(name)}:")
-            parts.append(_picture(f"losses {name}", pictures))
-        sections.append("\n\n".join(part for part in parts if part))
-    if "pareto" in pictures:
-        sections.insert(0, f"## Pareto front\n\n{_picture('pareto', pictures)}")
-    return sections
-
-
-def _table(facts: _Facts) -> list[str]:
-    standing = facts.standing
-    if not standing.ranked:
-        return []
-    if standing.is_single:
-        shown, title = standing.ranked[:_BEST_TRIALS], f"## The best {min(_BEST_TRIALS, len(standing.ranked))} trials"
-    else:
-        shown, title = standing.pareto[:_PARETO_TRIALS], "## The trials of the Pareto front"
-    losses = [loss for loss in LOSSES if any(loss in final_losses(trial) for trial in shown)]
-    names = [name for name in standing.space if any(name in trial.params for trial in shown)]
-    head = ["trial", *map(escaped, standing.metrics), *map(code, names), *losses, "minutes"]
-    rows = [
-        [
-            str(trial.number),
-            *map(value_text, trial.values),
-            *(escaped(number_text(trial.params[name])) if name in trial.params else "" for name in names),
-            *(f"{final:.4g}" if (final := final_losses(trial).get(loss)) is not None else "" for loss in losses),
-            f"{seconds_of(trial) / 60:.1f}",
-        ]
-        for trial in shown
-    ]
-    note = "Losses are training losses, mean of the last epoch." if losses else ""
-    return [title, note, table(head, rows)]
-
-
-def _picture(what: str, pictures: dict[str, str]) -> str:
-    return f"![{escaped(what)}]({pictures[what]})" if what in pictures else ""

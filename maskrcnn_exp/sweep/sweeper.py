@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from maskrcnn_exp.errors import ConfigError, Interrupted, UserError
 from maskrcnn_exp.record.console import Console
 from maskrcnn_exp.sweep import attrs
+from maskrcnn_exp.sweep.bar import StudyBar
 from maskrcnn_exp.sweep.drive import Drive, StopRequest, stop_requests
 from maskrcnn_exp.sweep.identity import check_identity, default_name, differences_of, study_folder
 from maskrcnn_exp.sweep.launcher_pool import LauncherPool
-from maskrcnn_exp.sweep.live import StudyBar, farewell, study_header, trial_line
+from maskrcnn_exp.sweep.live import farewell, study_header, trial_line
 from maskrcnn_exp.sweep.objective import Direction, Metric, parse_metric
 from maskrcnn_exp.sweep.ownership import came_to_nothing, check_folder, claim_folder, put_aside
 from maskrcnn_exp.sweep.plan import SearchPlan

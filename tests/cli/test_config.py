@@ -15,6 +15,7 @@ from maskrcnn_exp.config_check import check_config, check_or_raise
 from maskrcnn_exp.errors import ConfigError
 from maskrcnn_exp.schema import register_schema
 from maskrcnn_exp.sweep.objective import parse_metric
+from maskrcnn_exp.sweep.points import first_points
 from maskrcnn_exp.sweep.settings import SweeperSettings
 from maskrcnn_exp.sweep.space import parse_space
 
@@ -66,8 +67,10 @@ def test_every_search_has_settings_a_space_and_known_metrics(name: str) -> None:
     assert settings.study_name == name
     assert parse_space([], settings.params).distributions.keys() >= {"lr.mask_mult"}
     assert all(parse_metric(metric) for metric in settings.metric)
-    for params in settings.enqueue:
-        assert params.keys() == parse_space([], settings.params).distributions.keys()
+    (first,) = settings.enqueue  # the defaults, so that the winner has something to beat
+    assert first.keys() == parse_space([], settings.params).distributions.keys()
+    assert first == {key: OmegaConf.select(compose([f"search={name}"]), key) for key in first}
+    assert first_points(settings, parse_space([], settings.params)) == [first]
 
 
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))

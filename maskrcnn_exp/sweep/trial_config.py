@@ -40,7 +40,7 @@ def trial_config(config: Any, spec: StorageSpec) -> Any:
     with read_write(changed), open_dict(changed):
         # Unresolved: ${hydra.job.num} is each trial's own.
         typed: Any = OmegaConf.to_container(changed.hydra.overrides.hydra, resolve=False)
-        words = [mask_urls(word) for word in typed if not _is_ours(bare_key(word))]
+        words = [_masked(word) for word in typed if not _is_ours(bare_key(word))]
         words += [f"hydra.sweep.dir={value_text(folder)}", f"hydra.sweep.subdir='{_NUMBER}'"]
         if url is not None:
             words.append(f"hydra.sweeper.storage={value_text(url)}")
@@ -49,6 +49,11 @@ def trial_config(config: Any, spec: StorageSpec) -> Any:
         if "storage" in changed.hydra.sweeper:
             changed.hydra.sweeper.storage = url
     return changed
+
+
+def _masked(word: str) -> str:
+    """Mask passwords, but for what the trial itself gets into its environment: it would log in with three stars."""
+    return word if bare_key(word).startswith("hydra.job.env_set.") else mask_urls(word)
 
 
 def _is_ours(key: str) -> bool:

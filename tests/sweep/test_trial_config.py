@@ -36,13 +36,19 @@ def words_of(spec: StorageSpec, *typed: str) -> list[str]:
         f"++hydra.sweeper.storage='{URL}'",
         f"+hydra.sweeper.storage.url={URL}",
         f"hydra.sweeper={{storage:'{URL}'}}",
-        f"+hydra.job.env_set.OTHER={URL}",
+        f"+hydra.job.name='{URL}'",
     ],
 )
 def test_no_form_of_a_word_carries_a_password_to_the_trials(word: str, tmp_path: Path) -> None:
     words = words_of(StorageSpec(tmp_path, URL), word)
     assert "s3cret" not in str(words)
     assert words[-1] == "hydra.sweeper.storage='postgresql://ana:***@host/studies'"
+
+
+def test_a_trials_own_environment_reaches_it_whole(tmp_path: Path) -> None:
+    """Who sets a login for the trial must not find three stars in it."""
+    word = "+hydra.job.env_set.OTHER=https://ana:own@host/data"
+    assert word in words_of(StorageSpec(tmp_path, URL), word)
 
 
 def test_words_of_a_trials_own_are_resolved_by_the_trial(tmp_path: Path) -> None:

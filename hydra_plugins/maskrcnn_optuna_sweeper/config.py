@@ -200,7 +200,7 @@ class MedianConf:
 
     _target_: str = "optuna.pruners.MedianPruner"
     n_startup_trials: int = 4  # finished trials before the first is stopped
-    n_warmup_steps: int = 1  # evaluations before a trial can be stopped
+    n_warmup_steps: int = 2  # epoch from which a trial can be stopped; the first is warm-up
     interval_steps: int = 1
     n_min_trials: int = 1  # others needed at the same evaluation
 

@@ -62,8 +62,7 @@ def _outcome(trial: FrozenTrial, metrics: Sequence[str]) -> str:
         names = metrics if len(metrics) == len(trial.values) else [""] * len(trial.values)
         return _GAP.join(f"{name} {value_text(value)}".strip() for name, value in zip(names, trial.values, strict=True))
     if trial.state is TrialState.PRUNED:
-        epoch = "" if trial.last_step is None else f" at epoch {trial.last_step}"
-        return f"pruned{epoch}: {reason_of(trial)}"
+        return f"pruned: {reason_of(trial)}"
     return f"failed: {reason_of(trial)}" if trial.state is TrialState.FAIL else trial.state.name.lower()
 
 

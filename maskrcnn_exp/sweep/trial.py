@@ -98,7 +98,7 @@ class StudyTrial:
         frozen = study._storage.get_trial(self.trial_id)
         if not study.pruner.prune(study, frozen):
             return None
-        return f"{type(study.pruner).__name__} at epoch {epoch}: {tag} {value:.4f}"
+        return f"{tag} {value:.4f} after epoch {epoch} ({type(study.pruner).__name__})"
 
     def _check_lease(self, storage: Any) -> None:
         frozen = storage.get_trial(self.trial_id)

@@ -31,9 +31,7 @@ def test_line_of_a_pruned_trial_says_when_and_why() -> None:
     trial = add(
         study, {"lr.mask_mult": 0.1}, state=TrialState.PRUNED, reason=reason, reports={1: 0.0, 2: 0.0}, seconds=24
     )
-    assert trial_line(trial, 8, 24, None) == (
-        f"8/24  #0  lr.mask_mult=0.1  pruned at epoch 2: {reason}  0.4 min  no best yet"
-    )
+    assert trial_line(trial, 8, 24, None) == (f"8/24  #0  lr.mask_mult=0.1  pruned: {reason}  0.4 min  no best yet")
 
 
 def test_line_of_a_failed_trial_stays_one_line() -> None:

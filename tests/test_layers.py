@@ -14,7 +14,7 @@ PACKAGE = REPOSITORY / "maskrcnn_exp"
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
-    frozenset({"schema", "data.target", "model.parts", "record.tags", "record.atomic"}),
+    frozenset({"schema", "stop", "data.target", "model.parts", "record.tags", "record.atomic"}),
     frozenset({"model", "data"}),
     frozenset({"optim"}),
     frozenset({"engine", "record"}),
@@ -66,7 +66,9 @@ def test_only_the_edges_know_hydra(path: Path) -> None:
     assert "omegaconf import" not in source
 
 
-@pytest.mark.parametrize("module", ["cli", "compose", "config_check", "schema", "record.history", "record.console"])
+@pytest.mark.parametrize(
+    "module", ["cli", "compose", "config_check", "schema", "stop", "record.history", "record.console", "sweep.drive"]
+)
 def test_what_only_reads_text_does_not_import_torch(module: str) -> None:
     """Importing torch takes seconds."""
     code = f"import sys, maskrcnn_exp.{module}; sys.exit('torch' in sys.modules)"

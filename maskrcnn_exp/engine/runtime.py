@@ -19,14 +19,12 @@ from lightning_fabric.plugins import MixedPrecision
 from maskrcnn_exp.errors import Interrupted, UserError
 
 __all__ = [
-    "StopFlag",
     "build_fabric",
     "choose_precision",
     "launch",
     "on_first",
     "pass_signals_on",
     "set_determinism",
-    "stop_on_signals",
 ]
 
 # Our own first lines say what Fabric would. Here, because a spawned process imports this before Fabric says it.
@@ -139,48 +137,6 @@ def set_determinism(deterministic: bool) -> None:
     """Refuse operations whose result depends on thread timing, or allow them."""
     torch.use_deterministic_algorithms(deterministic)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time, hides nothing here
-
-
-class StopFlag:
-    """Set by a signal, asked between steps."""
-
-    def __init__(self) -> None:
-        self.signal_name: str | None = None
-
-    def __call__(self) -> bool:
-        return self.signal_name is not None
-
-    def agreed(self, fabric: Fabric) -> bool:
-        """Say whether any process was told to stop; the same answer on every process."""
-        if fabric.world_size == 1:
-            return self()
-        told = torch.tensor(float(self()), device=fabric.device)
-        everyone = fabric.all_reduce(told, reduce_op="sum")
-        return bool(torch.as_tensor(everyone) > 0)
-
-
-@contextmanager
-def stop_on_signals(on_first: Callable[[str], None] = lambda _: None) -> Iterator[StopFlag]:
-    """Turn SIGINT and SIGTERM into a flag; a second signal acts as it would without us."""
-    flag = StopFlag()
-    previous: dict[signal.Signals, Any] = {}
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        name = signal.Signals(number).name
-        if flag():
-            signal.signal(number, previous[signal.Signals(number)])
-            signal.raise_signal(number)
-            return
-        flag.signal_name = name
-        on_first(name)
-
-    for which in (signal.SIGINT, signal.SIGTERM):
-        previous[which] = signal.signal(which, handle)
-    try:
-        yield flag
-    finally:
-        for which, handler in previous.items():
-            signal.signal(which, handler)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from maskrcnn_exp.engine.black_box import BlackBox, first_cause
 from maskrcnn_exp.engine.loop import NonFiniteStep, train_epoch
 from maskrcnn_exp.engine.memory import peak_gib
 from maskrcnn_exp.engine.meter import step_values
-from maskrcnn_exp.engine.runtime import StopFlag, on_first
+from maskrcnn_exp.engine.runtime import on_first
 from maskrcnn_exp.engine.saver import Saver
 from maskrcnn_exp.engine.state import Progress, is_better
 from maskrcnn_exp.engine.validation import ValidationResult, validate
@@ -21,6 +21,7 @@ from maskrcnn_exp.recipes.setup import Data
 from maskrcnn_exp.record import tags
 from maskrcnn_exp.record.console import Console, epoch_block
 from maskrcnn_exp.schema import TrainerConfig
+from maskrcnn_exp.stop import StopFlag
 
 __all__ = ["Epochs", "TrialHandle"]
 

@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 
 from maskrcnn_exp.config_check import check_or_raise
 from maskrcnn_exp.engine.checkpoint import Checkpoint, load_evaluated, read_checkpoint
-from maskrcnn_exp.engine.runtime import launch, stop_on_signals
+from maskrcnn_exp.engine.runtime import launch
 from maskrcnn_exp.engine.validation import ValidationResult, validate
 from maskrcnn_exp.errors import ConfigError
 from maskrcnn_exp.model.build import build_maskrcnn
@@ -21,6 +21,7 @@ from maskrcnn_exp.recipes.setup import detections_limit, fabric_for, loss_weight
 from maskrcnn_exp.record.atomic import write_json_atomic
 from maskrcnn_exp.record.console import Console, metrics_table, summary_lines
 from maskrcnn_exp.schema import TrainConfig
+from maskrcnn_exp.stop import stop_on_signals
 
 __all__ = ["evaluate", "run_words"]
 

@@ -10,7 +10,7 @@ from lightning_fabric import Fabric
 from maskrcnn_exp.engine.black_box import BlackBox
 from maskrcnn_exp.engine.checkpoint import CheckpointFolder
 from maskrcnn_exp.engine.meter import EpochMeter
-from maskrcnn_exp.engine.runtime import launch, on_first, pass_signals_on, stop_on_signals
+from maskrcnn_exp.engine.runtime import launch, on_first, pass_signals_on
 from maskrcnn_exp.engine.saver import RunIdentity, Saver
 from maskrcnn_exp.errors import Interrupted, Pruned, UserError
 from maskrcnn_exp.recipes.epochs import Epochs, TrialHandle
@@ -28,6 +28,7 @@ from maskrcnn_exp.record.console import Console, groups_table, summary_lines
 from maskrcnn_exp.record.environment import environment
 from maskrcnn_exp.record.run_lock import RunLock
 from maskrcnn_exp.schema import TrainConfig, TrainerConfig
+from maskrcnn_exp.stop import stop_on_signals
 
 __all__ = ["RunSettings", "run"]
 

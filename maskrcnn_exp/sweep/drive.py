@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import FrameType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from maskrcnn_exp.errors import ConfigError, DataError, Interrupted, UserError
+from maskrcnn_exp.stop import StopFlag
 from maskrcnn_exp.sweep import attrs
 from maskrcnn_exp.sweep.pool import Pool
 from maskrcnn_exp.sweep.settings import SweeperSettings
@@ -20,38 +18,10 @@ from maskrcnn_exp.sweep.worker import failure_limit
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-__all__ = ["Drive", "StopRequest", "stop_requests"]
+__all__ = ["Drive"]
 
 _POLL_SECONDS: Final = 0.5
 _REPAIR_SECONDS: Final = 5.0
-
-
-class StopRequest:
-    """Set by SIGINT or SIGTERM."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-
-@contextmanager
-def stop_requests() -> Iterator[StopRequest]:
-    """Turn SIGINT and SIGTERM into a request; a second one acts as it would without us."""
-    request = StopRequest()
-    previous: dict[signal.Signals, Any] = {}
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if request.asked:
-            signal.signal(number, previous[signal.Signals(number)])
-            signal.raise_signal(number)
-        request.asked = True
-
-    for which in (signal.SIGINT, signal.SIGTERM):
-        previous[which] = signal.signal(which, handle)
-    try:
-        yield request
-    finally:
-        for which, handler in previous.items():
-            signal.signal(which, handler)
 
 
 @dataclass
@@ -68,7 +38,7 @@ class Drive:
     _told: set[int] = field(default_factory=set)
     _repaired_at: float = field(default_factory=time.monotonic)
 
-    def run(self, stop: StopRequest) -> None:
+    def run(self, stop: StopFlag) -> None:
         """Return when every trial of the study is finished, by whomever.
 
         Raises:
@@ -84,16 +54,16 @@ class Drive:
             self.pool.stop()
             self.shared.release_dead_now(stopped=True)
         self._tell_finished(self.shared.trials)
-        if stop.asked:
+        if stop():
             raise Interrupted
 
-    def _step(self, stop: StopRequest) -> bool:
+    def _step(self, stop: StopFlag) -> bool:
         trials = self.shared.trials
         self._tell_finished(trials)
         self._refuse_to_go_on(trials)
         done = sum(trial.state.is_finished() for trial in trials)
         is_done = done >= self.shared.plan.n_trials or (done == len(trials) and self.shared.plan.is_exhausted(trials))
-        if stop.asked or is_done:
+        if stop() or is_done:
             return False
         for message in self.pool.died():
             self.say(message)

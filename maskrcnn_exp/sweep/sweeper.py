@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from maskrcnn_exp.errors import ConfigError, Interrupted, UserError
 from maskrcnn_exp.record.console import Console
+from maskrcnn_exp.stop import StopFlag, stop_on_signals
 from maskrcnn_exp.sweep import attrs
 from maskrcnn_exp.sweep.bar import StudyBar
-from maskrcnn_exp.sweep.drive import Drive, StopRequest, stop_requests
+from maskrcnn_exp.sweep.drive import Drive
 from maskrcnn_exp.sweep.identity import check_identity, default_name, differences_of, study_folder
 from maskrcnn_exp.sweep.launcher_pool import LauncherPool
 from maskrcnn_exp.sweep.live import farewell, study_header, trial_line
@@ -78,7 +79,7 @@ class Driver:
         shown = "" if spec.url is None else spec.shown
         header = study_header(shared.study, spec.folder, plan.n_trials, shown, workers=self.settings.n_jobs)
         console.print("\n".join([*space.warnings, *self._notes(), *header]))
-        with stop_requests() as stop:
+        with stop_on_signals() as stop:
             try:
                 self._run(shared, job, console, stop)
                 repeat = self._repeat(shared, job, console, stop)
@@ -178,7 +179,7 @@ class Driver:
         target = str(self.config.hydra.launcher.get("_target_", ""))
         return LocalPool(job, n_jobs) if target.endswith("BasicLauncher") else LauncherPool(job, n_jobs)
 
-    def _run(self, shared: SharedStudy, job: Job, console: Console, stop: StopRequest) -> None:
+    def _run(self, shared: SharedStudy, job: Job, console: Console, stop: StopFlag) -> None:
         """Bring one study to its end, with a line per trial and its results on disk after each."""
         folder, command, total = job.spec.folder, self._command(), job.plan.n_trials
         done = sum(trial.state.is_finished() for trial in shared.trials)
@@ -202,7 +203,7 @@ class Driver:
             finally:
                 write_results(shared.study, folder, command, self.settings.seed_key)
 
-    def _repeat(self, shared: SharedStudy, job: Job, console: Console, stop: StopRequest) -> RepeatVerdict | str | None:
+    def _repeat(self, shared: SharedStudy, job: Job, console: Console, stop: StopFlag) -> RepeatVerdict | str | None:
         """Train winner and default anew with other seeds, as a study of its own beside the search.
 
         Returns:

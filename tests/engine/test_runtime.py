@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from maskrcnn_exp.engine.runtime import build_fabric, choose_precision, launch, stop_on_signals
+from maskrcnn_exp.engine.runtime import build_fabric, choose_precision, launch
+from maskrcnn_exp.stop import stop_on_signals
 
 
 class _Spy(nn.Module):

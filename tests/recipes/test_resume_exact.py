@@ -36,19 +36,19 @@ def recorded_steps(folder: Path) -> int:
 
 def stop_after(process: subprocess.Popen[str], folder: Path, step: int, number: signal.Signals) -> str:
     """Send a signal to the whole process group once the record holds `step` steps; return what was printed."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while recorded_steps(folder) < step and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     assert process.poll() is None, process.communicate()[0]
     os.killpg(process.pid, number)
-    return process.communicate(timeout=60)[0]
+    return process.communicate(timeout=240)[0]
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed") / "run"
     process = start(folder)
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=500)
     assert process.returncode == 0, output
     assert recorded_steps(folder) == STEPS
     return folder
@@ -67,7 +67,7 @@ def test_killed_and_resumed_run_equals_the_undisturbed_one(
         stop_after(process, folder, step, signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL
     process = start(folder, f"trainer.num_workers={workers}")
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=500)
     assert process.returncode == 0, output
     assert "resumed from" in output
     assert_same_record(undisturbed, folder)
@@ -87,7 +87,7 @@ def test_signals_save_say_how_to_go_on_and_exit_130(undisturbed: Path, tmp_path:
         assert f"run_dir={folder}" in output
         assert "Traceback" not in output
     process = start(folder)
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=500)
     assert process.returncode == 0, output
     assert_same_record(undisturbed, folder)
     assert_same_checkpoint(undisturbed / "checkpoints/last.pt", folder / "checkpoints/last.pt")

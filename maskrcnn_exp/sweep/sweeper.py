@@ -27,7 +27,6 @@ from maskrcnn_exp.sweep.points import first_points, total_trials
 from maskrcnn_exp.sweep.pool import LocalPool, Pool
 from maskrcnn_exp.sweep.repeat_stats import RepeatVerdict
 from maskrcnn_exp.sweep.repeats import earlier_verdict, repeats_default, repeats_of, verdict_of
-from maskrcnn_exp.sweep.report import write_report
 from maskrcnn_exp.sweep.results import write_results
 from maskrcnn_exp.sweep.settings import SweeperSettings
 from maskrcnn_exp.sweep.space import SearchSpace, parse_space
@@ -231,12 +230,17 @@ class Driver:
             return
         best = standing.best
         repeat = None if best is None else earlier_verdict(best, job, self.settings.metric)
-        path = write_report(shared.study, job.spec.folder, command=self._command(), repeat=repeat)
-        console.print(f"report: {path}")
+        console.print(f"report: {self._write_report(shared.study, job.spec.folder, repeat)}")
 
     def _conclude(self, study: Study, folder: Path, console: Console, repeat: RepeatVerdict | str | None) -> None:
-        report = write_report(study, folder, command=self._command(), repeat=repeat) if self.settings.report else None
+        report = self._write_report(study, folder, repeat) if self.settings.report else None
         console.print("\n".join(farewell(study, folder, self._command(), repeat=repeat, report=report)))
+
+    def _write_report(self, study: Study, folder: Path, repeat: RepeatVerdict | str | None) -> Path:
+        # Imported at the end of a study: it brings scikit-learn, for which every start of a sweep would wait.
+        from maskrcnn_exp.sweep.report import write_report
+
+        return write_report(study, folder, command=self._command(), repeat=repeat)
 
     def _command(self) -> str:
         """Return how one training is started from a shell, without its words."""

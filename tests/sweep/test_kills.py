@@ -49,10 +49,12 @@ def kill_at_random(cwd: Path, words: tuple[str, ...], url: str | None, rng: rand
     seen: dict[int, tuple[str, float | None]] = {}
     killed: list[str] = []
     while len(killed) < KILLS:
-        if driver is None or driver.poll() is not None:
-            if driver is not None and driver.returncode != -signal.SIGKILL:
-                assert driver.returncode == 0, driver.communicate()[0]
-                n_trials += MORE_TRIALS
+        if driver is not None and driver.poll() is not None:
+            said, _ = driver.communicate(timeout=60)
+            assert driver.returncode == 0, said
+            n_trials += MORE_TRIALS
+            driver = None
+        if driver is None:
             driver = start_sweep(cwd, *words, n_trials_word(n_trials))
         time.sleep(rng.uniform(0.1, 2.0))
         workers = workers_of(driver.pid) if rng.random() < 0.75 else [driver.pid]
@@ -66,11 +68,13 @@ def kill_at_random(cwd: Path, words: tuple[str, ...], url: str | None, rng: rand
         killed.append("driver" if victim == driver.pid else "worker")
         if victim == driver.pid:
             driver.communicate(timeout=60)  # its workers hold the pipe until they are gone too
+            driver = None
         now = finished(cwd, url) if folder_of(cwd).exists() else {}
         assert {number: now.get(number) for number in seen} == seen
         seen = now
-    driver.kill()
-    driver.communicate(timeout=60)
+    if driver is not None:
+        driver.kill()
+        driver.communicate(timeout=60)
     return killed, n_trials
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from maskrcnn_exp.data.coco import CocoDataset
-from maskrcnn_exp.data.layout import find_coco_layout, find_mask_png_layout
+from maskrcnn_exp.data.layout import coco_places, find_mask_png_layout
 from maskrcnn_exp.data.mask_png import MaskPngDataset
 from maskrcnn_exp.data.shapes import VAL_START, ShapesDataset
 from maskrcnn_exp.data.target import InstanceDataset
@@ -66,11 +66,7 @@ def _open_shapes(shapes: ShapesConfig) -> tuple[InstanceDataset, InstanceDataset
 
 
 def _open_coco(coco: CocoConfig) -> tuple[InstanceDataset, InstanceDataset]:
-    given = [coco.train.images, coco.train.annotations, coco.val.images, coco.val.annotations]
-    found = find_coco_layout(Path(coco.root)) if coco.root else (None, None, None, None)
-    images, annotations, val_images, val_annotations = [
-        Path(typed) if typed else usual for typed, usual in zip(given, found, strict=True)
-    ]
+    images, annotations, val_images, val_annotations = coco_places(coco)
     if images is None or annotations is None:
         raise ConfigError(
             "dataset=coco needs pictures and annotations: dataset.train.images=FOLDER "

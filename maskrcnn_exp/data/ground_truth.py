@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 from pycocotools import mask as coco_mask
-from torch import Tensor
 
 from maskrcnn_exp.data.target import Category, GroundTruth
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Rle", "category_entries", "encode_masks", "ground_truth_of_masks"]
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from maskrcnn_exp.errors import DataError
+from maskrcnn_exp.schema import CocoConfig
 
-__all__ = ["find_coco_layout", "find_mask_png_layout"]
+__all__ = ["CocoPlaces", "coco_places", "find_coco_layout", "find_mask_png_layout"]
+
+CocoPlaces = tuple[Path | None, Path | None, Path | None, Path | None]
+"""Training pictures, training annotations, validation pictures, validation annotations."""
 
 # Training pictures, training annotations, validation pictures, validation annotations.
 _COCO_LAYOUTS = (
@@ -24,6 +28,20 @@ _COCO_LAYOUTS = (
     ("train", "train/_annotations.coco.json", "valid", "valid/_annotations.coco.json"),  # Roboflow
 )
 _MASK_PNG_LAYOUTS = (("PNGImages", "PedMasks"), ("images", "masks"))
+
+
+def coco_places(coco: CocoConfig) -> CocoPlaces:
+    """Return where the parts of a dataset lie: what is typed, and for what is not, the usual layout in its root.
+
+    Raises:
+        DataError: the root is not a folder in a usual layout.
+    """
+    typed = (coco.train.images, coco.train.annotations, coco.val.images, coco.val.annotations)
+    found = find_coco_layout(Path(coco.root)) if coco.root else (None, None, None, None)
+    images, annotations, val_images, val_annotations = (
+        Path(own) if own else usual for own, usual in zip(typed, found, strict=True)
+    )
+    return images, annotations, val_images, val_annotations
 
 
 def find_coco_layout(root: Path) -> tuple[Path, Path, Path | None, Path | None]:

@@ -26,17 +26,19 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
 from PIL import __version__ as pil_version
-from torch import Tensor
 
 from maskrcnn_exp.errors import DataError
 
-__all__ = ["opened", "picture_size", "read_rgb"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["opened", "orientation_of", "picture_size", "read_pixels", "read_rgb", "shown_size"]
 
 _ORIENTATION_TAG = 274
 _TURN = {
@@ -76,15 +78,22 @@ def read_rgb(path: Path, annotated_size: tuple[int, int] | None = None) -> Tenso
     Raises:
         DataError: the file is missing, damaged, too large, of an unclear value range, or of another size.
     """
+    import torch  # here, so that processes that only look at pictures start without it
+
+    pixels = read_pixels(path, annotated_size)  # [h, w, 3]
+    return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))  # [3, h, w]
+
+
+def read_pixels(path: Path, annotated_size: tuple[int, int] | None = None) -> npt.NDArray[np.uint8]:
+    """Read a picture as `read_rgb` does, as a read-only array uint8 [h, w, 3]."""
     with opened(path) as picture:
         picture.load()
-        orientation = _orientation(picture)
+        orientation = orientation_of(picture)
         if _keeps_stored_pixels(path, picture.size, orientation, annotated_size) or orientation not in _TURN:
             turned = picture
         else:
             turned = picture.transpose(_TURN[orientation])
-        pixels = _rgb_pixels(turned, path)  # [h, w, 3]
-        return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))  # [3, h, w]
+        return _rgb_pixels(turned, path)
 
 
 def picture_size(path: Path, annotated_size: tuple[int, int] | None = None) -> tuple[int, int]:
@@ -97,10 +106,10 @@ def picture_size(path: Path, annotated_size: tuple[int, int] | None = None) -> t
         stored = picture.size
         if annotated_size is not None and stored == tuple(annotated_size):
             return stored
-        orientation = _orientation(picture)
+        orientation = orientation_of(picture)
         if _keeps_stored_pixels(path, stored, orientation, annotated_size):
             return stored
-        return _shown_size(stored, orientation)
+        return shown_size(stored, orientation)
 
 
 @contextmanager
@@ -123,7 +132,8 @@ def opened(path: Path) -> Iterator[Image.Image]:
             ) from error
 
 
-def _orientation(picture: Image.Image) -> int:
+def orientation_of(picture: Image.Image) -> int:
+    """Return the EXIF orientation that is still to be applied, 1 for none."""
     if picture.format == "TIFF":
         return 1
     try:
@@ -132,7 +142,8 @@ def _orientation(picture: Image.Image) -> int:
         return 1
 
 
-def _shown_size(stored: tuple[int, int], orientation: int) -> tuple[int, int]:
+def shown_size(stored: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """Return (width, height) as viewers show a picture of the stored (width, height)."""
     return (stored[1], stored[0]) if orientation in _SWAPS_SIDES else stored
 
 
@@ -140,7 +151,7 @@ def _keeps_stored_pixels(
     path: Path, stored: tuple[int, int], orientation: int, annotated: tuple[int, int] | None
 ) -> bool:
     """True where the annotations fit the stored pixels only. Raises DataError where they fit neither."""
-    shown = _shown_size(stored, orientation)
+    shown = shown_size(stored, orientation)
     if annotated is None or tuple(annotated) == shown:
         return False
     if tuple(annotated) == stored:

@@ -1,13 +1,14 @@
 # make train   install if needed, then train the default: a small network on drawn shapes
 # make setup   only install, into .venv
 # make test    all tests; make test-fast leaves out those that train for minutes
+# make bench   speed against torchvision's reference loop, into benchmarks/RESULTS.md; under half an hour, alone on the machine
 # make check   lint, format and types
 
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: setup train test test-fast check format clean
+.PHONY: setup train test test-fast bench check format clean
 
 setup: .venv/.installed
 
@@ -26,6 +27,9 @@ test: test-fast
 
 test-fast: setup
 	$(BIN)/python -m pytest -m 'not slow' --numprocesses auto $(ARGS)
+
+bench: setup
+	$(BIN)/python -m benchmarks.bench --write
 
 check: setup
 	$(BIN)/ruff check .

@@ -1,8 +1,9 @@
 """From a model's detections to COCO's twelve numbers, for boxes and for masks.
 
 Detections are kept as run-length codes, a few hundred bytes each, so that a validation set of any size fits in
-memory and travels cheaply between processes. The numbers are pycocotools': `faster_coco_eval` does the matching
-(tests hold its tables equal to pycocotools' to 1e-12), the summary is ours, so that it works for any `max_dets`.
+memory and travels cheaply between processes (`mask_rle`). The numbers are pycocotools': `faster_coco_eval` does the
+matching (tests hold its tables equal to pycocotools' to 1e-12), the summary is ours, so that it works for any
+`max_dets`.
 
 Shape letters: k detections of one picture, r the side of the mask head's output, h × w pixels of the picture.
 """
@@ -11,31 +12,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from pycocotools import mask as rle_codec
 
 from maskrcnn_exp.data.target import GroundTruth
+from maskrcnn_exp.engine.mask_rle import paste_rles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from maskrcnn_exp.engine.coco_matching import Kind
+
 __all__ = ["STANDARD_MAX_DETS", "CocoResult", "Detections", "encode_detections", "evaluate_coco"]
 
-Kind = Literal["bbox", "segm"]
 Rle = dict[str, Any]
 
 STANDARD_MAX_DETS: Final = 100
 """Detections per picture that count in published COCO numbers."""
 
-_KINDS: Final[tuple[Kind, ...]] = ("bbox", "segm")
 _AREAS: Final = {"": 0, "s": 1, "m": 2, "l": 3}  # the evaluator's order: all, small, medium, large
 _IOU_50: Final = 0  # index among the ten IoU thresholds 0.50, 0.55 … 0.95
 _IOU_75: Final = 5
-_COPIED: Final = ("images", "annotations", "categories")
-_ZERO: Final = np.int8(0)
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no one equality
@@ -73,10 +72,9 @@ def encode_detections(
     width: int,
     threshold: float = 0.5,
 ) -> Detections:
-    """Paste each small mask into its box and keep it as a run-length code.
+    """Turn each small mask into the run-length code that it has in the picture.
 
-    The pixels are those of torchvision's `paste_masks_in_image(…) > threshold`, bit for bit, but no more than one
-    mask exists at full precision at a time, and only inside its box.
+    The pixels are those of torchvision's `paste_masks_in_image(…) > threshold`, bit for bit.
 
     Args:
         boxes: float [k, 4], x1 y1 x2 y2 in the picture's pixels; may reach over its edges.
@@ -87,15 +85,9 @@ def encode_detections(
 
     Tensors may lie on any device. k = 0 gives empty arrays.
     """
-    from torch.nn.functional import pad
-
     boxes_xyxy = boxes.detach().float().cpu()
-    padded = pad(mask_probs.detach().float().cpu(), (1, 1, 1, 1))  # [k, 1, r + 2, r + 2]
-    corners = _expand_boxes(boxes_xyxy, padded.shape[-1] / mask_probs.shape[-1]).tolist()
-    rles = [
-        _paste_rle(small_mask[None], corner, height, width, threshold)
-        for small_mask, corner in zip(padded, corners, strict=True)
-    ]
+    small = mask_probs.detach().float().cpu()[:, 0].numpy()
+    rles = paste_rles(small, boxes_xyxy, height, width, threshold)
     return Detections(
         image_index=image_index,
         boxes_xyxy=boxes_xyxy.numpy(),
@@ -103,46 +95,6 @@ def encode_detections(
         scores=scores.detach().float().cpu().numpy(),
         rles=rles,
     )
-
-
-def _expand_boxes(boxes_xyxy: Tensor, scale: float) -> Tensor:
-    """Scale boxes about their centres, then cut to whole pixels. float32 [k, 4] -> int64 [k, 4]."""
-    import torch
-
-    # The order of operations is torchvision's: another one rounds differently and moves a mask by a pixel.
-    half = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]) * 0.5 * scale  # [k, 2]
-    centre = (boxes_xyxy[:, 2:] + boxes_xyxy[:, :2]) * 0.5  # [k, 2]
-    return torch.cat([centre - half, centre + half], dim=1).to(torch.int64)
-
-
-def _paste_rle(small_mask: Tensor, corner: list[int], height: int, width: int, threshold: float) -> Rle:
-    """Resize one padded mask [1, 1, r + 2, r + 2] to its box and encode what lies inside the picture."""
-    from torch.nn.functional import interpolate
-
-    left, top, right, bottom = corner  # the last column and row belong to the box
-    x0, x1 = max(left, 0), min(right + 1, width)
-    y0, y1 = max(top, 0), min(bottom + 1, height)
-    if x1 <= x0 or y1 <= y0:
-        return _encode_columns(np.zeros((height, 0), dtype=np.bool_), 0, height, width)
-    size = (max(bottom - top + 1, 1), max(right - left + 1, 1))
-    probs = interpolate(small_mask, size=size, mode="bilinear", align_corners=False)[0, 0]
-    columns = np.zeros((height, x1 - x0), dtype=np.bool_)
-    columns[y0:y1] = (probs[y0 - top : y1 - top, x0 - left : x1 - left] > threshold).numpy()
-    return _encode_columns(columns, x0, height, width)
-
-
-def _encode_columns(columns: NDArray[np.bool_], x0: int, height: int, width: int) -> Rle:
-    """Encode a mask that is empty outside of `columns`, bool [h, some], which start at x = x0.
-
-    Equal to pycocotools' `encode` of the whole picture, without visiting the pixels outside of the columns.
-    """
-    edges = np.diff(columns.ravel(order="F").view(np.int8), prepend=_ZERO, append=_ZERO)  # RLE runs down the columns
-    switches = np.flatnonzero(edges) + x0 * height  # where the value changes, the mask's end included
-    lengths = np.diff(switches, prepend=0, append=height * width)
-    if len(lengths) > 1 and lengths[-1] == 0:
-        lengths = lengths[:-1]
-    code: Rle = rle_codec.frPyObjects({"size": [height, width], "counts": lengths.tolist()}, height, width)
-    return code
 
 
 def evaluate_coco(
@@ -159,14 +111,16 @@ def evaluate_coco(
         ValueError: `max_dets` is below 100; a picture, its size or a label is not in the ground truth; a
             picture comes twice, as it does from a distributed sampler that pads the last batch.
     """
+    from maskrcnn_exp.engine.coco_matching import match
+
     if max_dets < STANDARD_MAX_DETS:
         raise ValueError(f"max_dets={max_dets} must be at least {STANDARD_MAX_DETS}: AR100 needs as many.")
     in_order = sorted(detections, key=lambda found: found.image_index)
     _check_detections(ground_truth, in_order)
-    at_max: dict[str, dict[str, float]] = {}
-    standard: dict[str, dict[str, float]] = {}
-    for kind in _KINDS:
-        precision, recall = _match(ground_truth, in_order, kind, max_dets)
+    tables = match(ground_truth, in_order, limits=sorted({1, 10, STANDARD_MAX_DETS, max_dets}))
+    at_max: dict[Kind, dict[str, float]] = {}
+    standard: dict[Kind, dict[str, float]] = {}
+    for kind, (precision, recall) in tables.items():
         at_max[kind] = standard[kind] = _summarise(precision, recall, limit=2)
         if max_dets > STANDARD_MAX_DETS:
             at_max[kind] = _summarise(precision, recall, limit=3)
@@ -193,49 +147,6 @@ def _check_detections(ground_truth: GroundTruth, in_order: list[Detections]) -> 
         if other:  # the matching would take them for masks that overlap nothing
             raise ValueError(f"picture {found.image_index}: masks have height, width {other[0]}, the picture {size}.")
         previous = found.image_index
-
-
-def _silent(*_: object) -> None:
-    """Take the evaluator's progress messages: the loggers of a Hydra job would print them in every epoch."""
-
-
-def _match(
-    ground_truth: GroundTruth, in_order: list[Detections], kind: Kind, max_dets: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return precision [iou, recall, category, area, limit] and recall [iou, category, area, limit]."""
-    from faster_coco_eval.core.coco import COCO
-    from faster_coco_eval.core.faster_eval_api import COCOeval_faster
-
-    # The evaluator writes into annotations, so it gets its own; the codes inside are only read.
-    truth = {**ground_truth, **{key: [dict(item) for item in ground_truth[key]] for key in _COPIED}}
-    found = {**truth, "annotations": _annotations(in_order, kind)}
-    evaluator = COCOeval_faster(COCO(truth), COCO(found), kind, print_function=_silent)
-    evaluator.params.maxDets = sorted({1, 10, STANDARD_MAX_DETS, max_dets})
-    evaluator.evaluate()
-    evaluator.accumulate()
-    return np.asarray(evaluator.eval["precision"]), np.asarray(evaluator.eval["recall"])
-
-
-def _annotations(in_order: list[Detections], kind: Kind) -> list[dict[str, Any]]:
-    """Turn detections into COCO annotations; `area` is the box's or the mask's, as `kind` says."""
-    annotations: list[dict[str, Any]] = []
-    for found in in_order:
-        rows = zip(found.boxes_xyxy.tolist(), found.labels.tolist(), found.scores.tolist(), found.rles, strict=True)
-        for (x1, y1, x2, y2), label, score, rle in rows:
-            area = (x2 - x1) * (y2 - y1) if kind == "bbox" else float(rle_codec.area(rle))
-            shape = {"bbox": [x1, y1, x2 - x1, y2 - y1]} if kind == "bbox" else {"segmentation": rle}
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,  # from 1: the evaluator takes 0 for "no match"
-                    "image_id": found.image_index,
-                    "category_id": label,
-                    "score": score,
-                    "area": area,
-                    "iscrowd": 0,
-                    **shape,
-                }
-            )
-    return annotations
 
 
 def _summarise(precision: NDArray[np.float64], recall: NDArray[np.float64], limit: int) -> dict[str, float]:

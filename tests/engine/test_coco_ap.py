@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from pycocotools import mask as rle_codec
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from maskrcnn_exp.engine.coco_ap import Detections, evaluate_coco
+from maskrcnn_exp.engine.coco_ap import Detections, encode_detections, evaluate_coco
 from maskrcnn_exp.record.tags import COCO_METRICS
 
 HEIGHT, WIDTH = 120, 150
@@ -247,12 +248,23 @@ def test_numbers_equal_pycocotools(seed: int, instances: int, detections: int, c
     assert list(numbers.values()) == pytest.approx(expected, abs=1e-12)
 
 
+def as_rles(ground_truth: dict[str, Any]) -> None:
+    """Turn the polygons of an annotation file into compressed codes, as a dataset's ground truth has them."""
+    coco = COCO()
+    coco.dataset = ground_truth
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco.createIndex()
+    for annotation in ground_truth["annotations"]:
+        annotation["segmentation"] = coco.annToRLE(annotation)
+
+
 @pytest.mark.parametrize("kind", ["bbox", "segm"])
 def test_numbers_equal_those_that_cocos_authors_published(kind: str) -> None:
     if not PUBLISHED.is_dir():
         pytest.skip("../shared/data/evaluator is absent: no published results to compare with")
     ground_truth = json.loads((PUBLISHED / "instances_val2014_100.json").read_text())
     results = json.loads((PUBLISHED / f"instances_val2014_fake{kind}100_results.json").read_text())
+    as_rles(ground_truth)
     per_image = []
     for image in ground_truth["images"]:
         own = [item for item in results if item["image_id"] == image["id"]]
@@ -316,3 +328,36 @@ def test_masks_of_another_size_than_the_picture_are_refused() -> None:
 def test_a_label_without_category_is_refused() -> None:
     with pytest.raises(ValueError, match=r"labels \[2\] are not among the 1 categories"):
         evaluate_coco(truth([(0, 1, A, 0)]), [found(0, [(A, 2, 0.9)])])
+
+
+# --- detections --------------------------------------------------------------------------------------------
+
+
+def test_detections_keep_order_and_types() -> None:
+    boxes_xyxy = torch.tensor([[1.0, 2, 30, 40], [5, 5, 20, 20]], requires_grad=True)
+    encoded = encode_detections(
+        9, boxes_xyxy, torch.tensor([3, 1]), torch.tensor([0.25, 0.75]), torch.rand(2, 1, 28, 28), HEIGHT, WIDTH
+    )
+    assert encoded.image_index == 9
+    assert encoded.boxes_xyxy.dtype == np.float32
+    assert encoded.boxes_xyxy.tolist() == [[1, 2, 30, 40], [5, 5, 20, 20]]
+    assert encoded.labels.dtype == np.int64
+    assert encoded.labels.tolist() == [3, 1]
+    assert encoded.scores.dtype == np.float32
+    assert encoded.scores.tolist() == [0.25, 0.75]
+    assert all(isinstance(rle["counts"], bytes) and rle["size"] == [HEIGHT, WIDTH] for rle in encoded.rles)
+
+
+def test_no_detections_give_empty_arrays() -> None:
+    encoded = encode_detections(
+        0, torch.zeros(0, 4), torch.zeros(0), torch.zeros(0), torch.zeros(0, 1, 28, 28), HEIGHT, WIDTH
+    )
+    assert encoded.boxes_xyxy.shape == (0, 4)
+    assert (len(encoded.labels), len(encoded.scores), encoded.rles) == (0, 0, [])
+
+
+def test_masks_in_bfloat16_are_encoded() -> None:
+    box, label, score = torch.tensor([[10.0, 20, 60, 90]]), torch.tensor([1]), torch.tensor([0.5])
+    ones = torch.ones(1, 1, 28, 28, dtype=torch.bfloat16)
+    encoded = encode_detections(0, box.bfloat16(), label, score.bfloat16(), ones, HEIGHT, WIDTH)
+    assert rle_codec.area(encoded.rles).tolist() == pytest.approx([50 * 70], rel=0.05)

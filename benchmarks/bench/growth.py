@@ -14,7 +14,7 @@ import matplotlib
 from benchmarks.bench.pairs import interleave
 from benchmarks.bench.row import Row
 from benchmarks.bench.scenes import draw_batches
-from benchmarks.bench.trainings import SideBySide, side_by_side
+from benchmarks.bench.trainings import SideBySide, in_turns, side_by_side
 from benchmarks.reference_parts import Pictures, train_loader
 from maskrcnn_exp.data.build import build_augment, open_datasets
 from maskrcnn_exp.data.loader import EpochPlan, TrainBatches
@@ -55,7 +55,7 @@ def _row(what: str, unit: str, values: Sequence[int], measure: Callable[[int], P
 def _point(side: int = _SIDE, objects: int = _OBJECTS, classes: int = 3, batch: int = _BATCH) -> Point:
     words = ("trainer=cpu", f"trainer.batch_size={batch}", f"model.min_size=[{side}]", f"model.max_size={side}")
     batches = draw_batches(_BATCHES, batch, [(side, side)], objects, classes)
-    with side_by_side(words, batches, classes=classes) as both:
+    with in_turns(words, batches, classes=classes) as both:
         return interleave(both.step_ours, both.step_reference, pairs=_PAIRS, warmup=2).medians
 
 

@@ -52,6 +52,6 @@ def _machine() -> str:
         f"`make bench`, {datetime.date.today().isoformat()}: {cpu['model']}, {cpu['usable_cores']} cores "
         f"({', '.join(cpu['flags'])}), {gpu}; {torch.get_num_threads()} threads. "
         f"Python {found['python']}, {versions}.\n\n"
-        "Ratios count: both sides run in turns in one process, on the same batches from the same weights. "
+        "Ratios count: both sides run in turns, each in its own process, on the same batches from the same weights. "
         "Seconds are those of this machine on this day."
     )

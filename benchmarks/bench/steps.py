@@ -12,7 +12,7 @@ import torch
 from benchmarks.bench.pairs import Paired, interleave
 from benchmarks.bench.row import Row, not_measured
 from benchmarks.bench.scenes import draw_batches
-from benchmarks.bench.trainings import side_by_side
+from benchmarks.bench.trainings import in_turns
 from maskrcnn_exp.data.target import Sample
 
 __all__ = ["NUCLEI", "rows"]
@@ -65,7 +65,7 @@ def rows() -> list[Row]:
 
 def _measure(case: _Case, more: tuple[str, ...] = (), batches: Sequence[list[Sample]] | None = None) -> Row:
     words = (*case.words, *more, "trainer=cpu")
-    with side_by_side(words, batches) as both:
+    with in_turns(words, batches) as both:
         paired = interleave(both.step_ours, both.step_reference, pairs=case.pairs, warmup=case.warmup)
         return _row(case, paired, len(both.batches[0]))
 

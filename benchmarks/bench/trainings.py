@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import reference
+from benchmarks.bench.remote import RemoteReference
 from benchmarks.reference_parts import collate, to_torchvision
 from maskrcnn_exp.compose import compose, to_train_config
 from maskrcnn_exp.config_check import check_or_raise
@@ -26,7 +27,16 @@ from maskrcnn_exp.recipes.setup import Data, build_state, detections_limit, fabr
 from maskrcnn_exp.record.run_log import RunLog
 from maskrcnn_exp.schema import TrainConfig
 
-__all__ = ["OurTraining", "ReferenceTraining", "SideBySide", "config_of", "side_by_side"]
+__all__ = [
+    "OurTraining",
+    "ReferenceTraining",
+    "SideBySide",
+    "Turns",
+    "config_of",
+    "in_turns",
+    "reference_training",
+    "side_by_side",
+]
 
 _ENDLESS = 2**31  # batches of the one epoch that is measured
 
@@ -95,6 +105,21 @@ class SideBySide:
         self.reference.step(self.batches[number % len(self.batches)])
 
 
+@dataclass(frozen=True)
+class Turns:
+    """Ours in this process, the reference in another, and the batches that both take."""
+
+    ours: OurTraining
+    reference: RemoteReference
+    batches: Sequence[list[Sample]]
+
+    def step_ours(self, number: int) -> None:
+        self.ours.step(self.batches[number % len(self.batches)])
+
+    def step_reference(self, number: int) -> None:
+        self.reference.step(number)
+
+
 def config_of(words: Sequence[str]) -> TrainConfig:
     """Return what the command line would make of these overrides."""
     config = to_train_config(compose([*words, "run_dir=unused"]))
@@ -118,6 +143,40 @@ def side_by_side(
         classes: Build the networks for so many classes instead of those of the data; 0 keeps them.
         amp: The reference's mixed precision on a GPU: fp16, bf16, or empty for fp32.
     """
+    config, state, data = _build(words, classes)
+    theirs = reference.start(config, data, state.network, state.fabric.device, amp)
+    with tempfile.TemporaryDirectory() as folder:
+        ours = OurTraining(state, config.trainer.log_every_steps, Path(folder))
+        try:
+            yield SideBySide(config, ours, ReferenceTraining(theirs), batches or _first_batches(data, keep))
+        finally:
+            ours.close()
+
+
+@contextmanager
+def in_turns(
+    words: Sequence[str], batches: Sequence[list[Sample]] | None = None, *, keep: int = 8, classes: int = 0
+) -> Iterator[Turns]:
+    """Build ours here and the reference in another process; arguments as for `side_by_side`."""
+    config, state, data = _build(words, classes)
+    batches = batches or _first_batches(data, keep)
+    theirs = RemoteReference(words, batches, classes)
+    with tempfile.TemporaryDirectory() as folder:
+        ours = OurTraining(state, config.trainer.log_every_steps, Path(folder))
+        try:
+            yield Turns(ours, theirs, batches)
+        finally:
+            ours.close()
+            theirs.close()
+
+
+def reference_training(words: Sequence[str], classes: int) -> ReferenceTraining:
+    """Return the reference's training alone."""
+    config, state, data = _build(words, classes)
+    return ReferenceTraining(reference.start(config, data, state.network, state.fabric.device, ""))
+
+
+def _build(words: Sequence[str], classes: int) -> tuple[TrainConfig, TrainState, Data]:
     config = config_of(words)
     fabric, _ = fabric_for(config.trainer)
     data = open_data(config, fabric)
@@ -125,13 +184,7 @@ def side_by_side(
         data = replace(data, train=cast(InstanceDataset, _WithClasses(data.train, classes)))
     detections = detections_limit(config.model.detections_per_image, data)
     state, _ = build_state(config, fabric, data, detections, load_weights=True)
-    theirs = reference.start(config, data, state.network, fabric.device, amp)
-    with tempfile.TemporaryDirectory() as folder:
-        ours = OurTraining(state, config.trainer.log_every_steps, Path(folder))
-        try:
-            yield SideBySide(config, ours, ReferenceTraining(theirs), batches or _first_batches(data, keep))
-        finally:
-            ours.close()
+    return config, state, data
 
 
 class _WithClasses:

@@ -129,10 +129,11 @@ def replay(curves: Curves, settings: SweeperSettings, n_trials: int, seed: int) 
         study.sampler = build_sampler(settings, number)
         trial = study.ask(dict(curves.space))
         curve, pruned = curves.at(trial.params, rng), False
+        enqueued = number < len(settings.enqueue)  # such a trial is never pruned by comparison
         for epoch, value in enumerate(curve, start=1):
             spent += 1
             trial.report(value, epoch)
-            if epoch < len(curve) and trial.should_prune():
+            if trial.should_prune() and epoch < len(curve) and not enqueued:
                 pruned = True
                 break
         if pruned:

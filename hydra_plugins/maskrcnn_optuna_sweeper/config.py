@@ -43,7 +43,7 @@ class OptunaSweeperConf:
     params: dict[str, Any] | None = None  # key: choice(…), range(…), interval(…), a fixed value, …
     search_space: dict[str, Any] | None = None  # deprecated: Hydra 1.1's way to write params
     custom_search_space: str | None = None  # import path of a function (config, trial) that suggests more
-    enqueue: list[Any] = field(default_factory=list)  # parameters of the first trials: [{lr.mask_mult: 1.0}]
+    enqueue: list[Any] = field(default_factory=list)  # the first trials, which no pruner stops: [{lr.mask_mult: 1.0}]
     repeat_best: int = 0  # so many seeds for the winner and the default in the end; 0: none
     seed_key: str = "seed"  # the key that repeats change
     seed: int | None = None  # of the sampler, where sampler.seed is null; null: another search each time

@@ -12,6 +12,7 @@ from maskrcnn_exp.sweep.attrs import DIVERGED, EPOCH, LEASE, STOP
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.trial import FrozenTrial
 
     from maskrcnn_exp.sweep.health import HealthMonitor
     from maskrcnn_exp.sweep.objective import Metric
@@ -96,9 +97,14 @@ class StudyTrial:
 
     def _pruned(self, study: optuna.Study, epoch: int, value: float, tag: str) -> str | None:
         frozen = study._storage.get_trial(self.trial_id)
-        if not study.pruner.prune(study, frozen):
+        # The pruner is asked in any case: it keeps what it decides by with the trial, for the trials to come.
+        if not study.pruner.prune(study, frozen) or self._was_enqueued(frozen):
             return None
         return f"{tag} {value:.4f} after epoch {epoch} ({type(study.pruner).__name__})"
+
+    def _was_enqueued(self, frozen: FrozenTrial) -> bool:
+        """Say whether the trial is one of `hydra.sweeper.enqueue`: what a winner has to beat must be known whole."""
+        return any(point.items() <= frozen.params.items() for point in self.settings.enqueue)
 
     def _check_lease(self, storage: Any) -> None:
         frozen = storage.get_trial(self.trial_id)

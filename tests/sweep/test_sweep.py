@@ -205,8 +205,8 @@ def test_bad_trials_keep_their_reasons_and_never_end_the_sweep(tmp_path: Path) -
         "stuck_below=0.5",
         "diverges_above=22",
         "exits_above=15",
-        "hydra.sweeper.enqueue=[{lr.mask_mult: 0.2}, {lr.mask_mult: 25.0}, {lr.mask_mult: 20.0}, {lr.mask_mult: 7.9}"
-        ", {lr.mask_mult: 0.6}]",
+        "hydra.sweeper.enqueue=[{lr.mask_mult: 0.2}, {lr.mask_mult: 25.0}, {lr.mask_mult: 20.0}, {lr.mask_mult: 7.9}]",
+        "hydra/sweeper/sampler=brute_force",  # the one that is left comes last
         "hydra.sweeper.n_trials=5",
         "hydra/sweeper/pruner=median",
         "hydra.sweeper.pruner.n_startup_trials=1",
@@ -221,6 +221,15 @@ def test_bad_trials_keep_their_reasons_and_never_end_the_sweep(tmp_path: Path) -
     assert [trial.user_attrs.get(attrs.DIVERGED) for trial in trials_of(tmp_path)[1:3]] == [True, False]
     for reason in (said[0], said[1], said[2], said[4]):
         assert reason in done.stdout
+
+
+def test_what_is_tried_first_runs_to_its_end_however_bad(tmp_path: Path) -> None:
+    """The winner has to beat it: the pruner stops only what the sampler chose."""
+    words = ("lr.mask_mult=choice(7.9, 0.6, 0.5)", "hydra/sweeper/sampler=brute_force", "hydra.sweeper.n_trials=3")
+    pruner = "hydra/sweeper/pruner=successive_halving"
+    done = sweep(tmp_path, *words, pruner, "hydra.sweeper.enqueue=[{lr.mask_mult: 7.9}, {lr.mask_mult: 0.6}]")
+    assert done.returncode == 0, done.stdout
+    assert states(tmp_path) == ["COMPLETE", "COMPLETE", "PRUNED"]
 
 
 def test_more_crashes_than_allowed_end_the_sweep_with_their_reasons(tmp_path: Path) -> None:

@@ -321,6 +321,7 @@ class TrainerConfig:
     checkpoint_every_steps: int = 0  # 0: only by time and at each epoch's end
     checkpoint_every_minutes: float = 10.0  # 0: off
     channels_last: bool = True  # memory format of the convolutions; faster on CPU and GPU, same result
+    fast: bool = True  # false: torchvision's own code wherever ours gives the same numbers sooner; to compare
     sync_batchnorm: bool = False  # batch-norm statistics over all GPUs
     deterministic: bool = True  # refuse operations whose result depends on thread timing
 

@@ -10,13 +10,18 @@ from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.rpn import RPNHead
 
 from maskrcnn_exp.model.backbone import STRIDES, build_fpn, build_stages, freeze_stages, norm_layer
+from maskrcnn_exp.model.depthwise_conv import use_float32_depthwise
+from maskrcnn_exp.model.frozen_norm import fold_frozen_norms
+from maskrcnn_exp.model.gemm_conv import use_gemm_convolutions
 from maskrcnn_exp.model.parts import Part, part_of
 from maskrcnn_exp.model.roi_align import MatrixRoiAlign
 from maskrcnn_exp.model.roi_heads import MaskRoiHeads
+from maskrcnn_exp.model.rpn import FastRegionProposalNetwork
 from maskrcnn_exp.model.sampling import BalancedSampler, SeededTransform
 from maskrcnn_exp.model.weights import load_backbone_weights, load_network_weights, match_published_eps
 from maskrcnn_exp.schema import BoxHeadConfig, MaskHeadConfig, ModelConfig
@@ -39,8 +44,20 @@ class _Float32RpnHead(RPNHead):  # type: ignore[misc]
         return [level.float() for level in logits], [level.float() for level in deltas]
 
 
+class _Float32Anchors(AnchorGenerator):  # type: ignore[misc]
+    """AnchorGenerator whose anchors stay out of mixed precision.
+
+    torchvision makes them in the dtype of the maps; in bfloat16 they are up to 7 pixels off at x = 1300.
+    """
+
+    def forward(self, image_list: ImageList, feature_maps: list[torch.Tensor]) -> list[torch.Tensor]:
+        shapes_only = [level[:1, :1].float() for level in feature_maps]
+        anchors: list[torch.Tensor] = super().forward(image_list, shapes_only)
+        return anchors
+
+
 def build_maskrcnn(
-    model: ModelConfig, num_classes: int, detections_per_image: int, load_weights: bool = True
+    model: ModelConfig, num_classes: int, detections_per_image: int, *, load_weights: bool = True, fast: bool = True
 ) -> tuple[MaskRCNN, list[str]]:
     """Return the network and what is worth saying about its weights, one sentence each.
 
@@ -49,6 +66,7 @@ def build_maskrcnn(
         num_classes: Classes with the background: number of categories + 1.
         detections_per_image: Most detections kept per picture.
         load_weights: False leaves the weights as initialised, for a checkpoint that follows.
+        fast: False takes torchvision's own code wherever ours only gives the same numbers sooner.
 
     Raises:
         ConfigError: the backbone does not exist or cannot carry a pyramid.
@@ -60,16 +78,18 @@ def build_maskrcnn(
         notes += load_backbone_weights(stages, model.backbone, model.backbone_weights)
     backbone = build_fpn(stages, model.backbone, model.fpn_channels, model.fpn_norm)
     freeze_stages(backbone, model.trainable_stages)
-    network = _assemble(model, backbone, num_classes, detections_per_image)
+    network = _assemble(model, backbone, num_classes, detections_per_image, fast)
     if model.weights != "none":
         match_published_eps(network, model)
         notes += load_network_weights(network, model) if load_weights else []
     return network, notes
 
 
-def _assemble(model: ModelConfig, backbone: BackboneWithFPN, num_classes: int, detections_per_image: int) -> MaskRCNN:
+def _assemble(
+    model: ModelConfig, backbone: BackboneWithFPN, num_classes: int, detections_per_image: int, fast: bool
+) -> MaskRCNN:
     channels = model.fpn_channels
-    anchors = AnchorGenerator(
+    anchors = _Float32Anchors(
         tuple((size,) for size in model.anchor_sizes), (tuple(model.anchor_ratios),) * len(model.anchor_sizes)
     )
     strides = list(STRIDES)
@@ -84,24 +104,37 @@ def _assemble(model: ModelConfig, backbone: BackboneWithFPN, num_classes: int, d
         rpn_post_nms_top_n_train=model.rpn.post_nms_top_n_train,
         rpn_post_nms_top_n_test=model.rpn.post_nms_top_n_test,
         rpn_batch_size_per_image=model.rpn.batch_size_per_image,
-        box_roi_pool=MatrixRoiAlign(strides, _BOX_RESOLUTION),
+        box_roi_pool=MatrixRoiAlign(strides, _BOX_RESOLUTION, fast=fast),
         box_head=_box_head(model.box_head, channels),
         box_predictor=FastRCNNPredictor(model.box_head.width, num_classes),
         box_score_thresh=model.score_threshold,
         box_detections_per_img=detections_per_image,
         box_batch_size_per_image=model.box_head.batch_size_per_image,
         box_positive_fraction=model.box_head.positive_fraction,
-        mask_roi_pool=MatrixRoiAlign(strides, model.mask_head.resolution // 2),
+        mask_roi_pool=MatrixRoiAlign(strides, model.mask_head.resolution // 2, fast=fast),
         mask_head=_mask_head(model.mask_head, channels),
         mask_predictor=MaskRCNNPredictor(model.mask_head.width, model.mask_head.width, num_classes),
     )
-    MaskRoiHeads.take_over(network.roi_heads, model.mask_loss.bce_weight, model.mask_loss.dice_weight)
+    MaskRoiHeads.take_over(network.roi_heads, model.mask_loss.bce_weight, model.mask_loss.dice_weight, fast=fast)
     network.transform = SeededTransform(model.min_size, model.max_size, model.image_mean, model.image_std)
     network.rpn.fg_bg_sampler = BalancedSampler(model.rpn.batch_size_per_image, _RPN_POSITIVES, _RPN_SALT)
     network.roi_heads.fg_bg_sampler = BalancedSampler(
         model.box_head.batch_size_per_image, model.box_head.positive_fraction, _ROI_SALT
     )
+    if fast:
+        FastRegionProposalNetwork.take_over(network.rpn)
+        use_gemm_convolutions(network)
+        use_float32_depthwise(network)
+        fold_frozen_norms(network)
+        _keep_relu6_inputs(network)
     return network
+
+
+def _keep_relu6_inputs(network: nn.Module) -> None:
+    """Let ReLU6 write to a map of its own: in place, autograd copies its input first, which takes longer."""
+    for module in network.modules():
+        if isinstance(module, nn.ReLU6):
+            module.inplace = False
 
 
 def _box_head(head: BoxHeadConfig, channels: int) -> nn.Module:

@@ -8,17 +8,20 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.models.detection.roi_heads import (
     RoIHeads,
     fastrcnn_loss,
     maskrcnn_inference,
-    project_masks_on_boxes,
 )
 
 from maskrcnn_exp.model.losses import MaskTelemetry, mask_loss, mask_telemetry
+from maskrcnn_exp.model.mask_targets import cut_mask_targets, project_masks
 
 __all__ = ["MaskRoiHeads"]
+
+
+_ROUND_REGIONS = 16
 
 
 class MaskRoiHeads(RoIHeads):  # type: ignore[misc]
@@ -29,15 +32,17 @@ class MaskRoiHeads(RoIHeads):  # type: ignore[misc]
 
     bce_weight: float = 1.0
     dice_weight: float = 0.0
+    fast: bool = True  # cut the mask targets out of the masks; False: torchvision's full-resolution floats
     telemetry: MaskTelemetry | None = None
     foreground: int = 0
 
     @classmethod
-    def take_over(cls, heads: RoIHeads, bce_weight: float, dice_weight: float) -> MaskRoiHeads:
+    def take_over(cls, heads: RoIHeads, bce_weight: float, dice_weight: float, *, fast: bool = True) -> MaskRoiHeads:
         """Give torchvision's heads this forward. The module keeps its parameters, names and buffers."""
         heads.__class__ = cls
         heads.bce_weight = bce_weight
         heads.dice_weight = dice_weight
+        heads.fast = fast
         heads.telemetry = None
         heads.foreground = 0
         return heads  # type: ignore[no-any-return]
@@ -72,12 +77,8 @@ class MaskRoiHeads(RoIHeads):  # type: ignore[misc]
         logits = self._mask_branch(features, boxes, image_shapes)  # [k, classes, r, r]
         own_class = torch.cat([t["labels"][m] for t, m in zip(targets, matched, strict=True)])
         logits = logits[torch.arange(len(own_class), device=logits.device), own_class]  # [k, r, r]
-        mask_targets = torch.cat(
-            [
-                project_masks_on_boxes(target["masks"], picture_boxes, picture_matched, logits.shape[-1])
-                for target, picture_boxes, picture_matched in zip(targets, boxes, matched, strict=True)
-            ]
-        )
+        project = cut_mask_targets if self.fast else project_masks
+        mask_targets = project([target["masks"] for target in targets], boxes, matched, logits.shape[-1])
         self.foreground = len(own_class)
         self.telemetry = mask_telemetry(logits, mask_targets)
         return {
@@ -93,18 +94,48 @@ class MaskRoiHeads(RoIHeads):  # type: ignore[misc]
         boxes, scores, labels = self.postprocess_detections(
             class_logits.float(), box_regression.float(), proposals, image_shapes
         )
-        logits = self._mask_branch(features, boxes, image_shapes)
-        masks = maskrcnn_inference(logits.float(), labels)
+        masks = self.masks_in_boxes(features, boxes, labels, image_shapes)
         return [
             {"boxes": b, "labels": k, "scores": s, "masks": m}
             for b, k, s, m in zip(boxes, labels, scores, masks, strict=True)
         ]
 
+    def masks_in_boxes(
+        self,
+        features: dict[str, Tensor],
+        boxes: list[Tensor],
+        labels: list[Tensor],
+        image_shapes: list[tuple[int, int]],
+    ) -> list[Tensor]:
+        """Return the masks of these classes in these boxes, float32 [k, 1, r, r], probabilities, of each picture."""
+        logits = self._mask_branch(features, boxes, image_shapes)
+        masks: list[Tensor] = maskrcnn_inference(logits.float(), labels)
+        return masks
+
     def _box_branch(self, features: Any, boxes: list[Tensor], image_shapes: Any) -> tuple[Tensor, Tensor]:
+        count = sum(len(picture) for picture in boxes)
+        boxes = self._rounded(boxes, self.box_head)
         pooled = self.box_head(self.box_roi_pool(features, boxes, image_shapes))
         class_logits, box_regression = self.box_predictor(pooled)
-        return class_logits, box_regression
+        return class_logits[:count], box_regression[:count]
 
     def _mask_branch(self, features: Any, boxes: list[Tensor], image_shapes: Any) -> Tensor:
+        count = sum(len(picture) for picture in boxes)
+        boxes = self._rounded(boxes, self.mask_head)
         logits: Tensor = self.mask_predictor(self.mask_head(self.mask_roi_pool(features, boxes, image_shapes)))
-        return logits
+        return logits[:count]
+
+    def _rounded(self, boxes: list[Tensor], head: nn.Module) -> list[Tensor]:
+        """Add regions of one pixel to the last picture until their number is a multiple of `_ROUND_REGIONS`.
+
+        On a CPU oneDNN compiles its kernels anew for every number of regions, milliseconds each. Not where a norm
+        layer would count the added ones.
+        """
+        missing = -sum(len(picture) for picture in boxes) % _ROUND_REGIONS
+        counted = any(
+            isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training for module in head.modules()
+        )
+        if not self.fast or missing == 0 or counted or boxes[-1].device.type != "cpu":
+            return boxes
+        pixel = boxes[-1].new_tensor([[0, 0, 1, 1]]).expand(missing, -1)
+        return [*boxes[:-1], torch.cat([boxes[-1], pixel])]

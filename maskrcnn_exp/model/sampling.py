@@ -47,18 +47,25 @@ class BalancedSampler:
         Returns:
             Masks uint8 [a] of the chosen positives, and of the chosen negatives, per picture.
         """
+        chosen = self.choose(matched_idxs)
+        positives = [_mask_of(matches, kept) for matches, (kept, _) in zip(matched_idxs, chosen, strict=True)]
+        negatives = [_mask_of(matches, kept) for matches, (_, kept) in zip(matched_idxs, chosen, strict=True)]
+        return positives, negatives
+
+    def choose(self, matched_idxs: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """Choose as a call does; return the places of the chosen positives and negatives, int64, rising."""
         self.sampled = 0
-        positives, negatives = [], []
+        chosen = []
         for picture, matches in enumerate(matched_idxs):
             generator = self._generator(picture, matches.device)
             positive = torch.where(matches >= 1)[0]
             negative = torch.where(matches == 0)[0]
             positive_count = min(positive.numel(), int(self.batch_size_per_image * self.positive_fraction))
             negative_count = min(negative.numel(), self.batch_size_per_image - positive_count)
-            positives.append(_mask_of(matches, _choose(positive, positive_count, generator)))
-            negatives.append(_mask_of(matches, _choose(negative, negative_count, generator)))
+            kept = _choose(positive, positive_count, generator), _choose(negative, negative_count, generator)
+            chosen.append((kept[0].sort().values, kept[1].sort().values))
             self.sampled += positive_count + negative_count
-        return positives, negatives
+        return chosen
 
     def _generator(self, picture: int, device: torch.device) -> torch.Generator | None:
         if self.seeds is None:

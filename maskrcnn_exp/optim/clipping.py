@@ -37,8 +37,23 @@ def part_norms(parameters: dict[Part, list[Parameter]]) -> Tensor:
 def _norm(gradients: list[Tensor], device: torch.device | None) -> Tensor:
     if not gradients:
         return torch.zeros((), device=device)
-    norm: Tensor = torch.nn.utils.get_total_norm(gradients)
-    return norm.float()
+    if gradients[0].device.type != "cpu":
+        norm: Tensor = torch.nn.utils.get_total_norm(gradients)
+        return norm.float()
+    # On a CPU torch's norm reads at a quarter of the memory's speed; a product with itself reads at all of it.
+    return torch.stack([_square(gradient) for gradient in gradients]).sum().sqrt().float()
+
+
+def _square(gradient: Tensor) -> Tensor:
+    """Return the sum of squares; a gradient is one run of memory, in whatever order its dimensions lie."""
+    flat = torch.as_strided(gradient, (gradient.numel(),), (1,)) if _is_dense(gradient) else gradient.reshape(-1)
+    return torch.dot(flat, flat)
+
+
+def _is_dense(gradient: Tensor) -> bool:
+    return gradient.is_contiguous() or (
+        gradient.dim() == 4 and gradient.is_contiguous(memory_format=torch.channels_last)
+    )
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from lightning_fabric import Fabric
 from maskrcnn_exp.data.build import build_augment, open_datasets
 from maskrcnn_exp.data.loader import EpochPlan, TrainBatches, ValidationSamples, auto_workers
 from maskrcnn_exp.data.target import DatasetSummary, GroundTruth, InstanceDataset
+from maskrcnn_exp.engine.memory import keep_freed_memory
 from maskrcnn_exp.engine.runtime import build_fabric, choose_precision, set_determinism
 from maskrcnn_exp.engine.state import TrainState, build_ema
 from maskrcnn_exp.engine.validation import limit_ground_truth
@@ -70,6 +71,8 @@ def fabric_for(trainer: TrainerConfig) -> tuple[Fabric, str]:
     if accelerator == "gpu" and gpus < trainer.devices:
         raise ConfigError(f"trainer.devices={trainer.devices} GPUs were asked for, torch sees {gpus}. Use trainer=cpu.")
     set_determinism(trainer.deterministic)
+    if accelerator == "cpu" and trainer.fast:
+        keep_freed_memory()
     precision, reason = choose_precision(trainer.precision, accelerator)
     where = torch.cuda.get_device_name() if accelerator == "gpu" else f"CPU, {torch.get_num_threads()} threads"
     line = f"device: {trainer.devices} × {where} · precision {precision} ({reason})"
@@ -125,14 +128,15 @@ def build_state(
 ) -> tuple[TrainState, list[str]]:
     """Return network, groups, optimiser and schedule, ready for the first step, and notes on the weights."""
     torch.manual_seed(config.seed)
-    network, notes = build_maskrcnn(config.model, data.num_classes, detections, load_weights=load_weights)
+    fast = config.trainer.fast
+    network, notes = build_maskrcnn(config.model, data.num_classes, detections, load_weights=load_weights, fast=fast)
     if config.trainer.channels_last:
         network = network.to(memory_format=torch.channels_last)
     if config.trainer.sync_batchnorm and fabric.world_size > 1 and fabric.device.type == "cuda":
         network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
     policy = build_policy(config.lr, config.optimizer.default_lr)
     groups = build_groups(network, policy, config.optimizer.weight_decay)
-    optimizer = build_optimizer(config.optimizer, groups)
+    optimizer = build_optimizer(config.optimizer, groups, fast=fast)
     steps = -(-data.batches.plan.batches // config.trainer.accumulate_steps)
     ema = build_ema(network, config.trainer.ema_decay) if config.trainer.ema_decay > 0 else None
     module, fabric_optimizer = fabric.setup(network, optimizer)

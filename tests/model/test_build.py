@@ -78,7 +78,7 @@ def test_convolutional_heads_with_norms() -> None:
     box = BoxHeadConfig(convs=2, fcs=1, width=32, norm="bn")
     network = on_meta(tiny_config(box_head=box, mask_head=MaskHeadConfig(width=8, depth=3, norm="bn")))
     kinds = [type(module).__name__ for module in network.roi_heads.box_head.modules() if not list(module.children())]
-    assert kinds == ["Conv2d", "BatchNorm2d", "ReLU"] * 2 + ["Flatten", "Linear", "ReLU"]
+    assert kinds == ["GemmConv2d", "BatchNorm2d", "ReLU"] * 2 + ["Flatten", "Linear", "ReLU"]
     assert sum(isinstance(module, nn.BatchNorm2d) for module in network.roi_heads.mask_head.modules()) == 3
 
 

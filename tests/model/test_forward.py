@@ -12,6 +12,7 @@ from torchvision.models.detection import MaskRCNN
 from maskrcnn_exp.data.target import Sample
 from maskrcnn_exp.model.forward import Losses, losses_and_detections, to_device, training_losses
 from maskrcnn_exp.model.parts import LOSSES
+from maskrcnn_exp.model.sampling import BalancedSampler
 from tests.model.tiny import as_torchvision, choosing_everything, picture, tiny_config, tiny_network
 
 CPU = torch.device("cpu")
@@ -71,18 +72,18 @@ def test_losses_with_several_scales_do_not_depend_on_the_global_generator() -> N
 
 def chosen_anchors(network: MaskRCNN, samples: list[Sample], monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     """Which anchors each picture's RPN losses are taken from."""
-    masks: list[list[Tensor]] = []
-    choose = type(network.rpn.fg_bg_sampler).__call__
+    draws: list[list[Tensor]] = []
+    choose = BalancedSampler.choose
 
-    def remember(self: object, matches: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        positives, negatives = choose(self, matches)
-        masks.append([p + 2 * n for p, n in zip(positives, negatives, strict=True)])
-        return positives, negatives
+    def remember(self: BalancedSampler, matches: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
+        chosen = choose(self, matches)
+        draws.append([torch.cat([positive, -negative]) for positive, negative in chosen])
+        return chosen
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(network.rpn.fg_bg_sampler), "__call__", remember)
+        patch.setattr(BalancedSampler, "choose", remember)
         train_losses(network, *samples)
-    anchors, _ = masks  # the RPN samples first, the heads second
+    anchors, _ = draws  # the RPN samples first, the heads second
     return anchors
 
 
@@ -161,7 +162,7 @@ def test_evaluation_leaves_no_trace() -> None:
 
 def test_heads_leave_training_mode_even_when_the_pass_fails() -> None:
     network = tiny_network().eval()
-    network.roi_heads.mask_head = None  # the training pass gets as far as the mask branch
+    network.roi_heads.mask_predictor = None  # the training pass gets as far as the mask branch
     with pytest.raises(TypeError):
         losses_and_detections(network, picture(1), CPU)
     assert not network.rpn.training

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -14,68 +17,29 @@ from torchvision.ops import MultiScaleRoIAlign, roi_align
 from maskrcnn_exp.model import roi_align as module
 from maskrcnn_exp.model.backbone import STRIDES
 from maskrcnn_exp.model.roi_align import MatrixRoiAlign, axis_weights, roi_align_matrix
-
-CHANNELS = 3
-NAMES = ["0", "1", "2", "3"]
+from tests.model.roi_cases import CHANNELS, NAMES, Case, cases, pooled_with_gradients
 
 
-@dataclass(frozen=True)
-class Case:
-    """Maps of strides 4 … 32 over padded pictures, and the boxes of each picture."""
-
-    height: int  # cells of the largest map; a multiple of 8, as padding to 32 pixels makes it
-    width: int
-    boxes: tuple[tuple[tuple[float, float, float, float], ...], ...]
-    output_size: int = 7
-
-    def maps(self) -> dict[str, Tensor]:
-        generator = torch.Generator().manual_seed(self.height * 100 + self.width)
-        shapes = [(len(self.boxes), CHANNELS, self.height >> level, self.width >> level) for level in range(4)]
-        return {
-            name: torch.randn(shape, generator=generator).requires_grad_()
-            for name, shape in zip(NAMES, shapes, strict=True)
-        }
-
-    def box_tensors(self) -> list[Tensor]:
-        return [torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4) for boxes in self.boxes]
-
-    @property
-    def image_shapes(self) -> list[tuple[int, int]]:
-        return [(self.height * 4, self.width * 4)] * len(self.boxes)
+@contextmanager
+def setting(**values: int) -> Iterator[None]:
+    """Other sizes of tiles, windows and groups."""
+    with ExitStack() as stack:
+        for name, value in values.items():
+            stack.enter_context(patch.object(module, f"_{name}", value))
+        yield
 
 
-def box_strategy(height: int, width: int) -> st.SearchStrategy[tuple[float, float, float, float]]:
-    """Boxes inside, partly outside and wholly outside, below a pixel and beyond the picture, in pixels."""
-
-    def corner(side: int) -> st.SearchStrategy[float]:
-        return st.floats(-1.5 * side, 1.5 * side, width=32)
-
-    def extent(side: int) -> st.SearchStrategy[float]:
-        return st.one_of(st.floats(0.03125, 1, width=32), st.floats(1, 2.0 * side, width=32))
-
-    box = st.tuples(corner(width), corner(height), extent(width), extent(height))
-    whole = st.just((0.0, 0.0, float(width), float(height)))
-    return st.one_of(whole, box.map(lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3])))
+SMALL_TILES = {"WHOLE": 0, "TILE": 4, "ROUND_CELLS": 3, "ROUND_REGIONS": 2}
+"""Every map goes by tiles, and small maps have many."""
 
 
-@st.composite
-def cases(draw: st.DrawFn) -> Case:
-    height, width = (draw(st.sampled_from([16, 24, 32, 40, 48, 56])) for _ in range(2))
-    boxes = st.lists(box_strategy(height * 4, width * 4), max_size=5).map(tuple)
-    pictures = draw(st.lists(boxes, min_size=1, max_size=3).map(tuple))
-    return Case(height, width, pictures, draw(st.sampled_from([7, 14])))
-
-
-def pooled_with_gradients(pool: MultiScaleRoIAlign, case: Case) -> tuple[Tensor, list[Tensor]]:
-    """Output, and the gradient of each map for output gradients that differ from cell to cell."""
-    maps = case.maps()
-    pooled: Tensor = pool(maps, case.box_tensors(), case.image_shapes)
-    generator = torch.Generator().manual_seed(1)
-    outer = torch.randn(pooled.shape, generator=generator)
-    found = torch.autograd.grad((pooled * outer).sum(), list(maps.values()), allow_unused=True)
-    return pooled, [
-        torch.zeros_like(feature) if grad is None else grad for feature, grad in zip(maps.values(), found, strict=True)
-    ]
+def assert_gives_torchvisions(case: Case) -> None:
+    values, grads = pooled_with_gradients(MatrixRoiAlign(list(STRIDES), case.output_size), case)
+    expected, expected_grads = pooled_with_gradients(MultiScaleRoIAlign(NAMES, case.output_size, 2), case)
+    torch.testing.assert_close(values, expected, rtol=1e-4, atol=1e-4)
+    for grad, expected_grad in zip(grads, expected_grads, strict=True):
+        largest = max(1.0, float(expected_grad.abs().max()))
+        torch.testing.assert_close(grad, expected_grad, rtol=1e-4, atol=1e-4 * largest)
 
 
 @settings(max_examples=40, deadline=None)
@@ -85,12 +49,7 @@ def pooled_with_gradients(pool: MultiScaleRoIAlign, case: Case) -> tuple[Tensor,
 @example(case=Case(32, 32, (((-4.0, -4.0, 2.0, 2.0), (125.9, 125.9, 126.1, 126.1)),)))  # the rim, and a fifth of a px
 @example(case=Case(56, 56, (((0.0, 0.0, 224.0, 224.0), (0.0, 0.0, 8.0, 8.0), (0.0, 0.0, 112.0, 112.0)),)))  # levels mix
 def test_matrix_form_gives_torchvisions_values_and_gradients(case: Case) -> None:
-    values, grads = pooled_with_gradients(MatrixRoiAlign(list(STRIDES), case.output_size), case)
-    expected, expected_grads = pooled_with_gradients(MultiScaleRoIAlign(NAMES, case.output_size, 2), case)
-    torch.testing.assert_close(values, expected, rtol=1e-4, atol=1e-4)
-    for grad, expected_grad in zip(grads, expected_grads, strict=True):
-        largest = max(1.0, float(expected_grad.abs().max()))
-        torch.testing.assert_close(grad, expected_grad, rtol=1e-4, atol=1e-4 * largest)
+    assert_gives_torchvisions(case)
 
 
 def test_box_wholly_outside_the_map_reads_zero() -> None:
@@ -106,10 +65,113 @@ def test_no_box_in_any_picture_gives_an_empty_tensor_that_can_go_backward() -> N
     assert [grad.abs().sum().item() for grad in grads] == [0.0] * 4
 
 
-@pytest.mark.parametrize(("height", "width", "by_matrix"), [(64, 64, True), (72, 64, False)])
-def test_larger_maps_take_torchvisions_operator(
-    height: int, width: int, by_matrix: bool, monkeypatch: pytest.MonkeyPatch
+@settings(max_examples=40, deadline=None)
+@given(case=cases(), tile=st.sampled_from([2, 4, 32]), cells=st.sampled_from([1, 3, 16]))
+@example(case=Case(56, 16, ((), ((3.0, 4.0, 30.0, 200.0),), ()), 14), tile=4, cells=1)
+@example(case=Case(16, 56, (((-80.0, -80.0, -20.0, -20.0), (300.0, 90.0, 400.0, 120.0)),)), tile=4, cells=1)
+@example(case=Case(32, 32, (((-4.0, -4.0, 2.0, 2.0), (125.9, 125.9, 126.1, 126.1)),)), tile=4, cells=1)
+@example(case=Case(16, 16, (((60.0, 60.0, 64.0, 64.0), (63.9, 63.9, 68.0, 90.0)),)), tile=4, cells=1)  # the last cell
+def test_tiles_give_torchvisions_values_and_gradients(case: Case, tile: int, cells: int) -> None:
+    with setting(WHOLE=0, TILE=tile, ROUND_CELLS=cells, ROUND_REGIONS=2):
+        assert_gives_torchvisions(case)
+
+
+@settings(max_examples=20, deadline=None)
+@given(case=cases(), together=st.sampled_from([1, 20_000]))
+def test_pictures_multiplied_one_by_one_or_together_give_torchvisions_values(case: Case, together: int) -> None:
+    with setting(PRODUCT=together):
+        assert_gives_torchvisions(case)
+
+
+def test_a_large_map_goes_by_tiles_and_gives_torchvisions_values_and_gradients() -> None:
+    """A picture of 800 × 1344 pixels: its first map has 67,200 cells, more than are multiplied as a whole."""
+    generator = torch.Generator().manual_seed(3)
+    corners = torch.rand(2, 60, 2, generator=generator) * torch.tensor([1344.0, 800.0]) - 20
+    sides = torch.rand(2, 60, 2, generator=generator) ** 4 * 900
+    boxes = torch.cat([corners, corners + sides], dim=2)
+    case = Case(200, 336, tuple(tuple(map(tuple, picture)) for picture in boxes.tolist()))
+    assert_gives_torchvisions(case)
+    with setting(WHOLE=10**9):
+        whole, _ = pooled_with_gradients(MatrixRoiAlign(list(STRIDES), 7), case)
+    tiled, _ = pooled_with_gradients(MatrixRoiAlign(list(STRIDES), 7), case)
+    torch.testing.assert_close(tiled, whole, rtol=1e-5, atol=1e-5)
+
+
+def windows(height: int, width: int, boxes: list[Tensor]) -> list[tuple[int, int]]:
+    """Height and width of what each group of regions is multiplied with."""
+    counts = [len(picture) for picture in boxes]
+    groups = module._groups(torch.cat(boxes), counts, 7, torch.Size((len(boxes), CHANNELS, height, width)))
+    return [(group.bottom - group.top, group.right - group.left) for group in groups]
+
+
+def test_only_a_large_map_is_cut() -> None:
+    boxes = [torch.tensor([[3.0, 5.0, 9.0, 12.0], [40.0, 70.0, 60.0, 75.0]])]  # in map cells
+    assert windows(64, 128, boxes) == [(64, 128)]  # 8192 cells
+    # 8256 cells. Rows 5 … 13 and columns 3 … 10, rounded up to 16; rows 70 … 76 → 16, columns 40 … 61 → 32.
+    assert windows(96, 86, boxes) == [(16, 16), (16, 32)]
+
+
+MAPS = Case(48, 40, (((3.0, 5.0, 40.0, 30.0), (20.0, 40.0, 150.0, 180.0)), (), ((0.0, 0.0, 9.0, 9.0),)))
+
+
+@pytest.mark.parametrize("tiled", [False, True])
+def test_rounding_up_the_number_of_regions_leaks_into_nothing(tiled: bool) -> None:
+    sizes = {**SMALL_TILES, "TILE": 16} if tiled else {}
+    found = []
+    for regions in (1, 2, 7, 64):
+        with setting(**{**sizes, "ROUND_REGIONS": regions}):
+            found.append(pooled_with_gradients(MatrixRoiAlign(list(STRIDES), 7), MAPS))
+    for pooled, grads in found[1:]:
+        assert pooled.shape == (3, CHANNELS, 7, 7)
+        torch.testing.assert_close(pooled, found[0][0], rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(grads, found[0][1], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("tiled", [False, True])
+def test_bfloat16_gives_the_values_and_gradients_of_float_to_its_precision(tiled: bool) -> None:
+    case = Case(48, 40, (((3.0, 5.0, 40.0, 30.0), (20.0, 40.0, 150.0, 180.0)), ((-9.0, 0.0, 9.0, 9.0),)), 14)
+    expected, expected_grads = pooled_with_gradients(MultiScaleRoIAlign(NAMES, 14, 2), case)
+    with setting(**(SMALL_TILES if tiled else {})):
+        values, grads = pooled_with_gradients(MatrixRoiAlign(list(STRIDES), 14), case, torch.bfloat16)
+    assert values.dtype == torch.bfloat16
+    assert {grad.dtype for grad in grads} == {torch.float32}  # of the maps before they were rounded
+    for found, exact in zip([values, *grads], [expected, *expected_grads], strict=True):
+        error = (found.float() - exact).norm() / exact.norm().clamp(min=1e-6)
+        assert error.item() < 0.01  # bfloat16 has 8 bits, and there are three roundings
+
+
+@pytest.mark.parametrize("tiled", [False, True])
+def test_mixed_precision_leaves_a_float_map_float(tiled: bool) -> None:
+    expected, expected_grads = pooled_with_gradients(MatrixRoiAlign(list(STRIDES), 7), MAPS)
+    mixed = torch.autocast("cpu", torch.bfloat16)(MatrixRoiAlign(list(STRIDES), 7).forward)
+    with setting(**(SMALL_TILES if tiled else {})):
+        values, grads = pooled_with_gradients(mixed, MAPS)
+    assert values.dtype == torch.float32
+    torch.testing.assert_close(values, expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(grads, expected_grads, rtol=1e-5, atol=1e-5)
+
+
+ODD = (math.nan, math.inf, -math.inf, 3e38, -3e38, 0.0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(box=st.tuples(*[st.sampled_from(ODD)] * 4), tiled=st.booleans(), place=st.integers(0, 2))
+def test_box_that_is_not_finite_disturbs_no_other_and_crashes_nothing(
+    box: tuple[float, float, float, float], tiled: bool, place: int
 ) -> None:
+    sound = MAPS.boxes[0]
+    boxes = [torch.tensor([*sound[:place], box, *sound[place:]]), torch.zeros((0, 4)), torch.tensor(MAPS.boxes[2])]
+    pool = MatrixRoiAlign(list(STRIDES), 7)
+    with setting(**(SMALL_TILES if tiled else {})), torch.no_grad():
+        pooled = pool(MAPS.maps(), boxes, MAPS.image_shapes)
+        expected = pool(MAPS.maps(), MAPS.box_tensors(), MAPS.image_shapes)
+    others = [index for index in range(4) if index != place]
+    assert len(pooled) == 4
+    torch.testing.assert_close(pooled[others], expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_without_fast_torchvisions_operator_pools(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
 
     def count(*args: object) -> Tensor:
@@ -117,23 +179,30 @@ def test_larger_maps_take_torchvisions_operator(
         return roi_align_matrix(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "roi_align_matrix", count)
-    case = Case(height, width, (((10.0, 20.0, 60.0, 50.0), (0.0, 0.0, 200.0, 250.0)),))
-    values, grads = pooled_with_gradients(MatrixRoiAlign(list(STRIDES), 7), case)
-    assert bool(calls) == by_matrix
-    expected, expected_grads = pooled_with_gradients(MultiScaleRoIAlign(NAMES, 7, 2), case)
+    values, grads = pooled_with_gradients(MatrixRoiAlign(list(STRIDES), 7, fast=fast), MAPS)
+    assert bool(calls) == fast
+    expected, expected_grads = pooled_with_gradients(MultiScaleRoIAlign(NAMES, 7, 2), MAPS)
     torch.testing.assert_close(values, expected, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(grads, expected_grads, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("side", [16, 72])
-def test_scales_do_not_come_from_the_first_batch(side: int) -> None:
-    pool = MatrixRoiAlign(list(STRIDES), 7)
+def test_another_device_takes_torchvisions_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+    pooled = torch.zeros(1)
+    monkeypatch.setattr(MultiScaleRoIAlign, "forward", lambda *_: pooled)
+    elsewhere = {name: feature.to("meta") for name, feature in MAPS.maps().items()}
+    assert MatrixRoiAlign(list(STRIDES), 7)(elsewhere, MAPS.box_tensors(), MAPS.image_shapes) is pooled
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_scales_do_not_come_from_the_first_batch(fast: bool) -> None:
+    side = 16
+    pool = MatrixRoiAlign(list(STRIDES), 7, fast=fast)
     case = Case(side, side, (((8.0, 8.0, 40.0, 40.0),),))
     before = pool(case.maps(), case.box_tensors(), case.image_shapes)
     # A picture far smaller than its padding: torchvision would take 1/2 for the first scale and keep it.
     wrong_shapes = [(side * 2, side * 2)]
     assert torch.equal(pool(case.maps(), case.box_tensors(), wrong_shapes), before)
-    fresh = MatrixRoiAlign(list(STRIDES), 7)
+    fresh = MatrixRoiAlign(list(STRIDES), 7, fast=fast)
     assert torch.equal(fresh(case.maps(), case.box_tensors(), wrong_shapes), before)
     assert fresh.scales == [1 / 4, 1 / 8, 1 / 16, 1 / 32]
     spoiled = MultiScaleRoIAlign(NAMES, 7, 2)

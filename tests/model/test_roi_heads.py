@@ -11,11 +11,12 @@ from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.roi_heads import RoIHeads
 
 from maskrcnn_exp.data.target import Sample
+from maskrcnn_exp.model import roi_heads
 from maskrcnn_exp.model.build import build_maskrcnn
 from maskrcnn_exp.model.parts import LOSSES
 from maskrcnn_exp.model.roi_heads import MaskRoiHeads
 from maskrcnn_exp.model.sampling import BalancedSampler, picture_seeds
-from maskrcnn_exp.schema import MaskLossConfig, ModelConfig
+from maskrcnn_exp.schema import BoxHeadConfig, MaskHeadConfig, MaskLossConfig, ModelConfig
 from tests.model.tiny import (
     CLASSES,
     as_torchvision,
@@ -93,6 +94,81 @@ def test_detections_are_torchvisions() -> None:
         assert len(expected_detections["labels"]) > 0
         assert detections["masks"].shape == (len(detections["labels"]), 1, *image.shape[-2:])
         torch.testing.assert_close(detections, expected_detections, rtol=1e-3, atol=1e-3)
+
+
+def outcome(network: MaskRCNN) -> tuple[dict[str, Tensor], dict[str, Tensor], list[dict[str, Tensor]]]:
+    """Losses with the counts of the mask head, gradients, and detections."""
+    network.train()
+    with picture_seeds(network, [sample.seed for sample in SAMPLES]):
+        losses = losses_of(network, SAMPLES)
+    counts = {name: torch.as_tensor(count) for name, count in asdict(network.roi_heads.telemetry).items()}
+    grads = gradients(network, losses)
+    with torch.no_grad():
+        detections = network.eval()(as_torchvision(SAMPLES)[0])
+    return {**losses, **counts, "foreground": torch.tensor(network.roi_heads.foreground)}, grads, detections
+
+
+@pytest.mark.parametrize("regions", [5, 16, 64])
+def test_rounding_up_the_regions_changes_no_loss_gradient_or_detection(
+    regions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = tiny_network()
+    monkeypatch.setattr(roi_heads, "_ROUND_REGIONS", 1)
+    expected = outcome(network)
+    monkeypatch.setattr(roi_heads, "_ROUND_REGIONS", regions)
+    found = outcome(network)
+    assert sum(len(detections["labels"]) for detections in found[2]) > 0
+    torch.testing.assert_close(found[0], expected[0], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found[1], expected[1], rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(found[2], expected[2], rtol=1e-4, atol=1e-4)
+
+
+def counts_of(boxes: list[Tensor]) -> list[int]:
+    return [len(picture_boxes) for picture_boxes in boxes]
+
+
+def test_regions_are_rounded_up_in_the_last_picture() -> None:
+    heads = tiny_network().roi_heads.train()
+    boxes = [torch.full((3, 4), 8.0), torch.full((15, 4), 9.0), torch.zeros(0, 4)]
+    rounded = heads._rounded(boxes, heads.mask_head)
+    assert counts_of(rounded) == [3, 15, 14]  # 32 in all
+    assert counts_of(boxes) == [3, 15, 0]
+    assert counts_of(heads._rounded([torch.zeros(16, 4)], heads.mask_head)) == [16]
+    assert counts_of(heads._rounded([torch.zeros(0, 4)], heads.mask_head)) == [0]
+
+
+def test_regions_are_not_rounded_up_without_fast_or_on_another_device() -> None:
+    heads = tiny_network().roi_heads
+    assert counts_of(heads._rounded([torch.zeros(3, 4, device="meta")], heads.mask_head)) == [3]
+    heads.fast = False
+    assert counts_of(heads._rounded([torch.zeros(3, 4)], heads.mask_head)) == [3]
+
+
+def normed_heads() -> ModelConfig:
+    box_head = BoxHeadConfig(convs=1, fcs=1, width=32, batch_size_per_image=24, norm="bn")
+    return tiny_config(box_head=box_head, mask_head=MaskHeadConfig(width=16, depth=1, norm="bn"))
+
+
+def test_added_regions_do_not_count_in_a_norm_that_learns(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    for regions in (1, 64):
+        monkeypatch.setattr(roi_heads, "_ROUND_REGIONS", regions)
+        network = tiny_network(normed_heads())
+        with picture_seeds(network.train(), [sample.seed for sample in SAMPLES]):
+            losses = losses_of(network, SAMPLES)
+        statistics = {name: value for name, value in network.roi_heads.state_dict().items() if "running" in name}
+        assert len(statistics) == 4
+        seen.append({**losses, **statistics})
+    torch.testing.assert_close(seen[1], seen[0], rtol=1e-5, atol=1e-6)
+
+
+def test_a_norm_that_is_held_lets_regions_be_rounded_up() -> None:
+    heads = tiny_network(normed_heads()).roi_heads.train()
+    boxes = [torch.zeros(3, 4)]
+    assert counts_of(heads._rounded(boxes, heads.mask_head)) == [3]
+    heads.mask_head.eval()
+    assert counts_of(heads._rounded(boxes, heads.mask_head)) == [16]
+    assert counts_of(heads._rounded(boxes, heads.box_head)) == [3]
 
 
 def test_no_detection_gives_empty_tensors() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn.parameter import Parameter
 
 from maskrcnn_exp.compose import compose, to_train_config
@@ -122,6 +124,34 @@ def test_adamw_takes_a_step_as_by_hand() -> None:
     build_optimizer(AdamWConfig(beta1=0.5, beta2=0.9, eps=1.0), groups).step()
     # Decay: 1 · (1 - 0.2 · 0.1) = 0.98. The first step's unbiased moments are 3 and 9: 0.2 · 3 / (3 + 1) = 0.15
     assert weight[0].item() == pytest.approx(0.98 - 0.15)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("config", [SgdConfig(), AdamWConfig()])
+def test_a_checkpoint_of_contiguous_weights_goes_on_with_channels_last_ones(
+    config: OptimizerConfig, fast: bool
+) -> None:
+    """torch's fused kernels read averages in the order of memory, whatever their strides say."""
+    values = torch.arange(54.0).view(2, 3, 3, 3)
+    gradients = [values - 20, values - 9]
+
+    def training(memory_format: torch.memory_format) -> tuple[Parameter, torch.optim.Optimizer]:
+        weight = Parameter(values.to(memory_format=memory_format))
+        group = ParamGroup("mask/decay", "mask", 0.2, 0.1, [("roi_heads.mask_head.weight", weight)])
+        return weight, build_optimizer(config, [group], fast=fast)
+
+    def step(weight: Parameter, optimizer: torch.optim.Optimizer, gradient: Tensor) -> None:
+        weight.grad = torch.empty_like(weight).copy_(gradient)
+        optimizer.step()
+
+    (weight, optimizer), (resumed, other) = training(torch.contiguous_format), training(torch.channels_last)
+    step(weight, optimizer, gradients[0])
+    other.load_state_dict(deepcopy(optimizer.state_dict()))
+    with torch.no_grad():
+        resumed.copy_(weight)
+    step(weight, optimizer, gradients[1])
+    step(resumed, other, gradients[1])
+    torch.testing.assert_close(resumed, weight, rtol=1e-5, atol=1e-5)
 
 
 def test_unknown_optimizer_is_a_programming_error() -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 from torch.nn.parameter import Parameter
 
 from maskrcnn_exp.model.parts import PARTS, Part
@@ -71,6 +72,40 @@ def test_infinite_and_missing_numbers_show_in_the_norm() -> None:
     assert math.isinf(norms[2])
     assert math.isnan(norms[3])
     assert norms[4] == 1.0
+
+
+def laid_out(layout: str, shape: tuple[int, int, int, int], generator: torch.Generator) -> Tensor:
+    """A gradient of this shape whose numbers lie in memory in one of several ways."""
+    n, c, h, w = shape
+    if layout == "channels_last":
+        return torch.randn(shape, generator=generator).to(memory_format=torch.channels_last)
+    if layout == "transposed":
+        return torch.randn((w, h, c, n), generator=generator).permute(3, 2, 1, 0)
+    if layout == "every second":
+        return torch.randn((n, c, h, 2 * w), generator=generator)[..., ::2]
+    if layout == "expanded":
+        return torch.randn((n, c, 1, 1), generator=generator).expand(shape)
+    if layout == "within a bucket":  # as DistributedDataParallel's are
+        return torch.randn(7 + n * c * h * w + 5, generator=generator)[7:-5].view(shape)
+    return torch.randn(shape, generator=generator)
+
+
+LAYOUTS = st.sampled_from(["dense", "channels_last", "transposed", "every second", "expanded", "within a bucket"])
+
+
+@settings(deadline=None, max_examples=60)
+@given(gradients=st.lists(st.tuples(LAYOUTS, st.tuples(*[st.integers(1, 7)] * 4)), min_size=1, max_size=4))
+def test_norm_is_torchs_however_a_gradient_lies_in_memory(
+    gradients: list[tuple[str, tuple[int, int, int, int]]],
+) -> None:
+    generator = torch.Generator().manual_seed(1)
+    parts: dict[Part, list[Parameter]] = {part: [] for part in PARTS}
+    for layout, shape in gradients:
+        parameter = Parameter(torch.zeros(shape))
+        parameter.grad = laid_out(layout, shape, generator)
+        parts["mask"].append(parameter)
+    expected = torch.nn.utils.get_total_norm([p.grad for p in parts["mask"] if p.grad is not None])
+    assert part_norms(parts)[4].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_one_limit_scales_all_parts_alike() -> None:

@@ -1,0 +1,184 @@
+"""torchvision's region proposal network with its bookkeeping done once instead of once per picture.
+
+The head, the rules and the results are torchvision's (`trainer.fast=false` runs its own code, and a test holds both
+against each other). What is cheaper: pictures of a batch share their anchors, which are kept between steps; only
+proposals that go on are decoded; only sampled anchors get regression targets; boxes of different levels are not
+compared with each other by the suppression, where torchvision moves them apart and compares them all.
+
+Shape letters: n pictures, a anchors of one picture, g objects of one picture, k proposals that go on to suppression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.rpn import RegionProposalNetwork, concat_box_prediction_layers
+from torchvision.ops import box_area
+
+from maskrcnn_exp.model.sampling import BalancedSampler
+
+__all__ = ["FastRegionProposalNetwork", "match_anchors", "suppress_per_level"]
+
+_KEPT_SHAPES = 32
+"""Picture shapes whose anchors are kept; multi-scale training sees more, and the oldest are made again."""
+
+_SMOOTH_L1_BETA = 1 / 9  # torchvision's
+
+
+class FastRegionProposalNetwork(RegionProposalNetwork):  # type: ignore[misc]
+    """RegionProposalNetwork with another forward. It needs a `BalancedSampler` as its sampler."""
+
+    fg_bg_sampler: BalancedSampler
+    _anchors: dict[tuple[object, ...], Tensor]
+
+    @classmethod
+    def take_over(cls, rpn: RegionProposalNetwork) -> FastRegionProposalNetwork:
+        """Give torchvision's network this forward. The module keeps its parameters, names and buffers."""
+        rpn.__class__ = cls
+        rpn._anchors = {}
+        return rpn  # type: ignore[no-any-return]
+
+    def forward(
+        self, images: ImageList, features: dict[str, Tensor], targets: list[dict[str, Tensor]] | None = None
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        maps = list(features.values())
+        logits, deltas = self.head(maps)
+        anchors = self._anchors_of(images, maps)  # [a, 4]
+        level_sizes = [level[0].numel() for level in logits]
+        logits, deltas = concat_box_prediction_layers(logits, deltas)  # [n * a, 1], [n * a, 4]
+        proposals = self._proposals(logits, deltas, anchors, images.image_sizes, level_sizes)
+        if not self.training:
+            return proposals, {}
+        if targets is None:
+            raise ValueError("targets must be given in training mode")
+        return proposals, self._losses(logits.flatten(), deltas, anchors, [target["boxes"] for target in targets])
+
+    def _anchors_of(self, images: ImageList, maps: list[Tensor]) -> Tensor:
+        key = (images.tensors.shape[-2:], *(level.shape[-2:] for level in maps), maps[0].device, maps[0].dtype)
+        if key not in self._anchors:
+            while len(self._anchors) >= _KEPT_SHAPES:
+                del self._anchors[next(iter(self._anchors))]
+            self._anchors[key] = self.anchor_generator(images, maps)[0]
+        return self._anchors[key]
+
+    @torch.no_grad()
+    def _proposals(
+        self, logits: Tensor, deltas: Tensor, anchors: Tensor, sizes: list[tuple[int, int]], level_sizes: list[int]
+    ) -> list[Tensor]:
+        """Return each picture's proposals, the best first: float32 [≤ post_nms_top_n, 4]."""
+        pictures = len(sizes)
+        logits = logits.detach().view(pictures, -1)  # [n, a]
+        chosen = self._get_top_n_idx(logits, level_sizes)  # [n, k]
+        scores = logits.gather(1, chosen).sigmoid()
+        codes = deltas.detach().view(pictures, -1, 4).gather(1, chosen[..., None].expand(-1, -1, 4))
+        boxes = self.box_coder.decode_single(codes.reshape(-1, 4), anchors[chosen].reshape(-1, 4))
+        boxes = _clip(boxes.view(pictures, -1, 4), sizes)
+        sides = boxes[..., 2:] - boxes[..., :2]
+        usable = (sides >= self.min_size).all(dim=-1) & (scores >= self.score_thresh)  # [n, k]
+        counts = [min(size, self.pre_nms_top_n()) for size in level_sizes]
+        return [
+            suppress_per_level(boxes[i], scores[i], usable[i], counts, self.nms_thresh)[: self.post_nms_top_n()]
+            for i in range(pictures)
+        ]
+
+    def _losses(self, logits: Tensor, deltas: Tensor, anchors: Tensor, boxes: list[Tensor]) -> dict[str, Tensor]:
+        area = box_area(anchors)
+        pairs = [
+            match_anchors(
+                picture, anchors, area, self.proposal_matcher.high_threshold, self.proposal_matcher.low_threshold
+            )
+            for picture in boxes
+        ]
+        sampled = self.fg_bg_sampler.choose([labels for labels, _ in pairs])
+        start, positives, negatives, targets = 0, [], [], []
+        for picture, (_, matched), (positive, negative) in zip(boxes, pairs, sampled, strict=True):
+            positives.append(positive + start)
+            negatives.append(negative + start)
+            targets.append(self.box_coder.encode_single(picture[matched[positive]], anchors[positive]))
+            start += len(anchors)
+        positive, negative = torch.cat(positives), torch.cat(negatives)
+        count = len(positive) + len(negative)
+        predicted = logits[torch.cat([positive, negative])]
+        truth = torch.zeros_like(predicted)
+        truth[: len(positive)] = 1
+        reg = F.smooth_l1_loss(deltas[positive], torch.cat(targets), beta=_SMOOTH_L1_BETA, reduction="sum")
+        return {
+            "loss_objectness": F.binary_cross_entropy_with_logits(predicted, truth),
+            "loss_rpn_box_reg": reg / count,
+        }
+
+
+def _clip(boxes: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
+    """Clip float [n, k, 4] to each picture's (height, width)."""
+    limit = torch.tensor([[width, height] * 2 for height, width in sizes], dtype=boxes.dtype).to(boxes.device)
+    return torch.minimum(boxes.clamp(min=0), limit[:, None])
+
+
+def suppress_per_level(boxes: Tensor, scores: Tensor, usable: Tensor, counts: list[int], threshold: float) -> Tensor:
+    """Return the boxes that non-maximum suppression keeps, level by level, the best first.
+
+    Args:
+        boxes: float32 [k, 4]; the levels one after the other, each with falling scores.
+        scores: float32 [k].
+        usable: bool [k]; others neither stay nor suppress.
+        counts: How many of the k belong to each level.
+        threshold: IoU above which the worse of two boxes goes.
+    """
+    kept_boxes, kept_scores = [], []
+    # Outside autocast the operator is called at once; inside, through a Python wrapper that costs as much again.
+    with torch.autocast(boxes.device.type, enabled=False):
+        for level_boxes, level_scores in _levels(boxes, scores, usable, counts):
+            kept = torch.ops.torchvision.nms(level_boxes, level_scores, threshold)
+            kept_boxes.append(level_boxes.index_select(0, kept))
+            kept_scores.append(level_scores.index_select(0, kept))
+    order = torch.cat(kept_scores).argsort(descending=True, stable=True)
+    return torch.cat(kept_boxes)[order]
+
+
+def _levels(boxes: Tensor, scores: Tensor, usable: Tensor, counts: list[int]) -> Iterator[tuple[Tensor, Tensor]]:
+    whole = bool(usable.all())
+    parts = zip(torch.split(boxes, counts), torch.split(scores, counts), torch.split(usable, counts), strict=True)
+    for level_boxes, level_scores, level_usable in parts:
+        yield (level_boxes, level_scores) if whole else (level_boxes[level_usable], level_scores[level_usable])
+
+
+def match_anchors(boxes: Tensor, anchors: Tensor, area: Tensor, high: float, low: float) -> tuple[Tensor, Tensor]:
+    """Label the anchors of one picture and give each its best object.
+
+    An anchor is positive where its best IoU is at least `high`, or where it is the best, or equally good, for some
+    object; negative where its best IoU is below `low`; else it is ignored.
+
+    Args:
+        boxes: float32 [g, 4]; g = 0 makes all anchors negative.
+        anchors: float32 [a, 4].
+        area: float32 [a], of the anchors.
+
+    Returns:
+        Labels, float32 [a], 1 positive, 0 negative, -1 ignored; and the object of each anchor, int64 [a].
+
+    Source: Ren et al. 2015, "Faster R-CNN", section 3.1.2; torchvision's Matcher.
+    """
+    if len(boxes) == 0:
+        return torch.zeros_like(area), torch.zeros_like(area, dtype=torch.int64)
+    overlap = _iou(boxes, anchors, area)  # [g, a]
+    best, matched = overlap.max(dim=0)
+    labels = torch.where(best < low, 0.0, -1.0)
+    labels[best >= high] = 1.0
+    best_of_object = overlap.amax(dim=1, keepdim=True)
+    labels[torch.where(overlap == best_of_object)[1]] = 1.0
+    return labels, matched
+
+
+def _iou(boxes: Tensor, anchors: Tensor, area: Tensor) -> Tensor:
+    """Return torchvision's box_iou, [g, a], column by column: rows of x and y are read in order."""
+    left, top, right, bottom = (side.contiguous() for side in anchors.unbind(dim=1))
+    x1, y1, x2, y2 = (side[:, None] for side in boxes.unbind(dim=1))
+    width = (torch.minimum(x2, right) - torch.maximum(x1, left)).clamp_(min=0)
+    height = (torch.minimum(y2, bottom) - torch.maximum(y1, top)).clamp_(min=0)
+    shared = width.mul_(height)
+    overlap: Tensor = shared / (box_area(boxes)[:, None] + area - shared)
+    return overlap

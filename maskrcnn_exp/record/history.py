@@ -17,7 +17,8 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from tensorboard.compat.proto import event_pb2, types_pb2
 
 from maskrcnn_exp.errors import DataError
-from maskrcnn_exp.record.frames import split_frames
+from maskrcnn_exp.record.frames import Frames, split_frames
+from maskrcnn_exp.record.scalar_blocks import ScalarBlock, read_blocks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +34,7 @@ _SCALAR_TYPES: Final[dict[int, tuple[str, str]]] = {  # type -> repeated field, 
     types_pb2.DT_INT64: ("int64_val", "<i8"),
 }
 
-_Point = tuple[int, float, float]  # step, value, wall time
+_Point = tuple[int, int, float, float]  # number of the event, step, value, wall time
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,9 @@ class History:
     folder: Path
     files: tuple[Path, ...] = ()  # event files, in the order they were read
     truncated: bool = False  # a record was damaged; what follows it in its file is lost
-    _points: dict[str, list[_Point]] = field(default_factory=lambda: defaultdict(list), repr=False)
+    _events: int = 0  # read so far
+    _blocks: dict[str, list[_Column]] = field(default_factory=lambda: defaultdict(list), repr=False)
+    _points: dict[str, list[_Point]] = field(default_factory=lambda: defaultdict(list), repr=False)  # not in blocks
     _texts: dict[str, dict[int, str]] = field(default_factory=lambda: defaultdict(dict), repr=False)
 
     @classmethod
@@ -82,13 +85,13 @@ class History:
         for path in files:
             frames = split_frames(path.read_bytes())
             history.truncated |= frames.damaged
-            history._add(frames.payloads, wanted)
+            history._add(frames, wanted)
         return history
 
     @property
     def tags(self) -> tuple[str, ...]:
         """Tags with at least one number, sorted."""
-        return tuple(sorted(self._points))
+        return tuple(sorted(self._blocks.keys() | self._points.keys()))
 
     @property
     def texts(self) -> dict[str, dict[int, str]]:
@@ -100,11 +103,18 @@ class History:
 
         A tag without points gives an empty series: a young run has not been evaluated yet. `tags` tells them apart.
         """
-        rows = np.array(self._points.get(tag, []), dtype=np.float64).reshape(-1, 3)
-        steps = rows[::-1, 0].astype(np.int64)  # later points first, because unique keeps the first
-        steps, kept = np.unique(steps, return_index=True)
-        latest = rows[::-1][kept]
-        return Series(steps, latest[:, 1], latest[:, 2])
+        columns = [*self._blocks.get(tag, ()), *_as_columns(self._points.get(tag, []))]
+        if len(columns) == 1 and columns[0].rises:
+            (column,) = columns
+            return Series(column.steps.copy(), column.values.copy(), column.wall_times.copy())
+        events, steps, values, wall_times = (
+            np.concatenate([getattr(column, name) for column in columns] or [np.empty(0)])
+            for name in ("events", "steps", "values", "wall_times")
+        )
+        later_first = np.argsort(events, kind="stable")[::-1]  # because unique keeps the first
+        steps, kept = np.unique(steps[later_first].astype(np.int64), return_index=True)
+        latest = later_first[kept]
+        return Series(steps, values[latest], wall_times[latest])
 
     def last(self, tag: str) -> tuple[int, float] | None:
         """Return step and value of the last point; None without one."""
@@ -121,24 +131,42 @@ class History:
         index = int(values.argmax() if mode == "max" else values.argmin())
         return int(series.steps[known][index]), float(values[index])
 
-    def _add(self, payloads: list[bytes], wanted: frozenset[str] | None) -> None:
-        points = self._points
-        for payload in payloads:
+    def _add(self, frames: Frames, wanted: frozenset[str] | None) -> None:
+        blocks, others = read_blocks(frames, wanted)
+        readable = self._add_one_by_one(frames, others, wanted)
+        for block in blocks:
+            self._add_block(block, readable)
+        self._events += readable
+
+    def _add_one_by_one(self, frames: Frames, numbers: list[int], wanted: frozenset[str] | None) -> int:
+        """Read some events, up to one that is none; return how many events of the file may be read."""
+        for number in numbers:
             try:
-                event = event_pb2.Event.FromString(payload)
+                event = event_pb2.Event.FromString(frames.data[frames.starts[number] : frames.ends[number]])
             except DecodeError:
                 self.truncated = True
-                return
-            step, wall_time = event.step, event.wall_time
+                return number
             for value in event.summary.value:
                 if value.HasField("simple_value"):
-                    tag = value.tag
-                    if wanted is None or tag in wanted:
-                        points[tag].append((step, value.simple_value, wall_time))
+                    self._add_point(value.tag, value.simple_value, event, number, wanted)
                 elif value.HasField("tensor"):
-                    self._add_tensor(value, event, wanted)
+                    self._add_tensor(value, event, number, wanted)
+        return len(frames.starts)
 
-    def _add_tensor(self, value: Any, event: Any, wanted: frozenset[str] | None) -> None:
+    def _add_block(self, block: ScalarBlock, readable: int) -> None:
+        count = int(np.searchsorted(block.events, readable))
+        events, steps, wall_times = block.events[:count], block.steps[:count], block.wall_times[:count]
+        if count == 0:
+            return
+        rises = bool((np.diff(steps) > 0).all())
+        for tag, values in zip(block.tags, block.values, strict=True):
+            self._blocks[tag].append(_Column(self._events + events, steps, values[:count], wall_times, rises))
+
+    def _add_point(self, tag: str, number: float, event: Any, place: int, wanted: frozenset[str] | None) -> None:
+        if wanted is None or tag in wanted:
+            self._points[tag].append((self._events + place, event.step, number, event.wall_time))
+
+    def _add_tensor(self, value: Any, event: Any, place: int, wanted: frozenset[str] | None) -> None:
         tensor = value.tensor
         if tensor.dtype == types_pb2.DT_STRING:
             if value.metadata.plugin_data.plugin_name in ("text", ""):
@@ -146,8 +174,26 @@ class History:
                 self._texts[value.tag.removesuffix(_TEXT_SUFFIX)][event.step] = "\n".join(lines)
             return
         number = _single_number(tensor)
-        if number is not None and (wanted is None or value.tag in wanted):
-            self._points[value.tag].append((event.step, number, event.wall_time))
+        if number is not None:
+            self._add_point(value.tag, number, event, place, wanted)
+
+
+@dataclass(frozen=True)
+class _Column:
+    """Points of one tag; n of them."""
+
+    events: NDArray[np.int64]  # [n], numbers of their events: later ones win
+    steps: NDArray[np.int64]  # [n]
+    values: NDArray[np.float64]  # [n]
+    wall_times: NDArray[np.float64]  # [n]
+    rises: bool  # each step is greater than the one before
+
+
+def _as_columns(points: list[_Point]) -> list[_Column]:
+    if not points:
+        return []
+    events, steps, values, wall_times = zip(*points, strict=True)
+    return [_Column(np.array(events), np.array(steps), np.array(values), np.array(wall_times), rises=False)]
 
 
 def _single_number(tensor: Any) -> float | None:

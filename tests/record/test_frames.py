@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import pytest
 from hypothesis import given, settings
@@ -30,10 +31,49 @@ def test_sum_of_short_data_equals_tensorboards(data: bytes) -> None:
     assert masked_crc32c(data) == pywrap_tensorflow.masked_crc32c(data)
 
 
-@pytest.mark.parametrize("length", [1023, 1024, 1025, 1027, 2048, 5000])  # around the 1024 bytes of one lookup
+@pytest.mark.parametrize("length", [255, 256, 257, 259, 512, 513, 1024, 5000, 70_000])  # around blocks of 256 bytes
 def test_sum_of_long_data_equals_tensorboards(length: int) -> None:
     data = bytes((7 * index * index + index) % 256 for index in range(length))
     assert masked_crc32c(data) == pywrap_tensorflow.masked_crc32c(data)
+
+
+def split_one_by_one(data: bytes) -> tuple[list[bytes], int, bool]:
+    """What `split_frames` promises, frame by frame with TensorBoard's sums: payloads, end, damaged."""
+    crc = pywrap_tensorflow.masked_crc32c
+    payloads: list[bytes] = []
+    at = 0
+    while len(data) - at >= 12:
+        length, length_crc = struct.unpack_from("<QI", data, at)
+        if crc(data[at : at + 8]) != length_crc:
+            return payloads, at, any(data[at:])
+        end = at + 12 + length + 4
+        if end > len(data):
+            break
+        payload = data[at + 12 : end - 4]
+        if crc(payload) != struct.unpack_from("<I", data, end - 4)[0]:
+            return payloads, at, end < len(data)
+        payloads.append(payload)
+        at = end
+    return payloads, at, False
+
+
+@given(
+    payloads=st.lists(st.binary(max_size=20) | st.integers(240, 900).map(lambda size: b"long" * size), max_size=5),
+    flips=st.lists(st.tuples(st.floats(0, 1), st.integers(1, 255)), max_size=2),
+    cut=st.integers(0, 30),
+    tail=st.sampled_from([b"", bytes(5), bytes(100), b"\xff" * 40]),
+)
+@settings(max_examples=300, deadline=None)
+def test_a_file_is_split_at_once_as_it_is_frame_by_frame(
+    payloads: list[bytes], flips: list[tuple[float, int]], cut: int, tail: bytes
+) -> None:
+    data = bytearray(framed(payloads) + tail)
+    for place, bits in flips:
+        if data:
+            data[int(place * (len(data) - 1))] ^= bits
+    content = bytes(data[: len(data) - cut])
+    frames = split_frames(content)
+    assert (frames.payloads, frames.end, frames.damaged) == split_one_by_one(content)
 
 
 def test_whole_file_gives_all_records() -> None:

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.distributed
@@ -17,11 +17,17 @@ from maskrcnn_exp.data.target import GroundTruth, Sample
 from maskrcnn_exp.engine.coco_ap import STANDARD_MAX_DETS, CocoResult, Detections, encode_detections, evaluate_coco
 from maskrcnn_exp.engine.runtime import on_first
 from maskrcnn_exp.errors import Interrupted
-from maskrcnn_exp.model.forward import Losses, losses_and_detections
+from maskrcnn_exp.model.forward import Losses, ObjectMasks, losses_detections_and_objects
 from maskrcnn_exp.model.parts import LOSSES, LossName
 from maskrcnn_exp.record import tags
 
-__all__ = ["ValidationResult", "limit_ground_truth", "validate"]
+__all__ = ["Observer", "ValidationResult", "gather", "limit_ground_truth", "validate"]
+
+
+class Observer(Protocol):
+    """Sees each picture of this process, what was found in it, and what the mask head gives in the true boxes."""
+
+    def __call__(self, sample: Sample, detections: Detections, objects: ObjectMasks) -> object: ...
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,7 @@ def validate(
     loss_weights: dict[LossName, float],
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[], None] = lambda: None,
+    observe: Observer | None = None,
 ) -> ValidationResult:
     """Evaluate the network.
 
@@ -72,6 +79,7 @@ def validate(
         ground_truth: Of all processes' pictures.
         stop: Asked after each picture.
         progress: Called after each picture.
+        observe: Called with each picture; costs one more forward of the mask head, with the true boxes.
 
     Raises:
         Interrupted: `stop` said so.
@@ -81,11 +89,11 @@ def validate(
     network.eval()
     network.transform.paste_masks = False
     try:
-        losses, detections = _one_pass(network, samples, fabric, stop, progress)
+        losses, detections = _one_pass(network, samples, fabric, stop, progress, observe)
     finally:
         network.train(was_training)
         network.transform.paste_masks = pasted
-    losses, detections = _gather(fabric, losses), _gather(fabric, detections)
+    losses, detections = gather(fabric, losses), gather(fabric, detections)
     coco = on_first(fabric, lambda: evaluate_coco(ground_truth, detections, max_dets))
     mean = _join(losses)
     return ValidationResult(
@@ -102,12 +110,15 @@ def _one_pass(
     fabric: Fabric,
     stop: Callable[[], bool],
     progress: Callable[[], None],
+    observe: Observer | None,
 ) -> tuple[list[_PictureLosses], list[Detections]]:
     losses, detections = [], []
     # One context around all pictures: on leaving it, mixed precision forgets the weights that it converted.
     with fabric.autocast():
         for sample in samples:
-            picture, found = losses_and_detections(network, sample, fabric.device)
+            picture, found, objects = losses_detections_and_objects(
+                network, sample, fabric.device, objects=observe is not None
+            )
             losses.append(_picture_losses(picture))
             height, width = sample.image.shape[-2:]
             detections.append(
@@ -115,6 +126,8 @@ def _one_pass(
                     sample.index, found.boxes, found.labels, found.scores, found.masks, height=height, width=width
                 )
             )
+            if observe is not None and objects is not None:
+                observe(sample, detections[-1], objects)
             progress()
             if stop():
                 raise Interrupted
@@ -136,8 +149,8 @@ def _join(pictures: list[_PictureLosses]) -> dict[LossName, float]:
     return joined
 
 
-def _gather(fabric: Fabric, mine: list[Any]) -> list[Any]:
-    """Return every process's items on every process."""
+def gather(fabric: Fabric, mine: list[Any]) -> list[Any]:
+    """Return every process's items on every process; they must all call this."""
     if fabric.world_size == 1:
         return mine
     everyone: list[list[Any] | None] = [None] * fabric.world_size

@@ -15,7 +15,15 @@ from maskrcnn_exp.model.losses import LOSS_DENOMINATOR, MaskTelemetry
 from maskrcnn_exp.model.parts import LOSSES, LossName
 from maskrcnn_exp.model.sampling import picture_seeds
 
-__all__ = ["Losses", "SmallMaskDetections", "losses_and_detections", "to_device", "training_losses"]
+__all__ = [
+    "Losses",
+    "ObjectMasks",
+    "SmallMaskDetections",
+    "losses_and_detections",
+    "losses_detections_and_objects",
+    "to_device",
+    "training_losses",
+]
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,15 @@ class SmallMaskDetections:
     labels: Tensor  # int64 [k]
     scores: Tensor  # float32 [k], falling
     masks: Tensor  # float32 [k, 1, r, r], probabilities
+
+
+@dataclass(frozen=True)
+class ObjectMasks:
+    """The masks of one picture's n objects, as the network sees and finds them in the true boxes."""
+
+    seen: Tensor  # uint8 [n, H, W], in the network's pixels, which the mask head's targets are cut from
+    boxes: Tensor  # float32 [n, 4], x1 y1 x2 y2 in the network's pixels
+    found: Tensor  # float32 [n, 1, r, r], probabilities: what the mask head gives in these boxes
 
 
 def to_device(samples: Sequence[Sample], device: torch.device) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
@@ -94,18 +111,32 @@ def losses_and_detections(
     The losses are the training losses with norm layers frozen and sampling seeded by the picture, alone in its
     batch: they depend on the weights and the picture and on nothing else. `network` must be in eval mode.
     """
+    losses, detections, _ = losses_detections_and_objects(network, sample, device, objects=False)
+    return losses, detections
+
+
+@torch.no_grad()
+def losses_detections_and_objects(
+    network: MaskRCNN, sample: Sample, device: torch.device, *, objects: bool = True
+) -> tuple[Losses, SmallMaskDetections, ObjectMasks | None]:
+    """Return the same, and from the same pass what the mask head gives in the true boxes, if `objects` are wanted."""
     (image,), (target,) = to_device([sample], device)
     size = (image.shape[-2], image.shape[-1])
-    images, targets = network.transform([image], [target])
+    images, (target,) = network.transform([image], [target])
     features = network.backbone(images.tensors)
     with picture_seeds(network, [sample.seed]), _heads_training(network):
-        proposals, rpn_losses = network.rpn(images, features, targets)
-        _, roi_losses = network.roi_heads(features, proposals, images.image_sizes, targets)
+        proposals, rpn_losses = network.rpn(images, features, [target])
+        _, roi_losses = network.roi_heads(features, proposals, images.image_sizes, [target])
         losses = _losses(network, {**rpn_losses, **roi_losses})
     proposals, _ = network.rpn(images, features)
     (detections,), _ = network.roi_heads(features, proposals, images.image_sizes)
     (detections,) = network.transform.postprocess([detections], images.image_sizes, [size])
-    return losses, SmallMaskDetections(**detections)
+    seen = None
+    if objects:
+        boxes, labels = target["boxes"], target["labels"]
+        (found,) = network.roi_heads.masks_in_boxes(features, [boxes], [labels], images.image_sizes)
+        seen = ObjectMasks(target["masks"], boxes, found)
+    return losses, SmallMaskDetections(**detections), seen
 
 
 class _heads_training:  # noqa: N801 - reads as a function in a with statement

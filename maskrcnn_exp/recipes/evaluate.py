@@ -1,18 +1,20 @@
-"""Evaluate: a checkpoint's five validation losses and COCO numbers."""
+"""Evaluate: a checkpoint's five validation losses, its COCO numbers, and what holds its mask AP back."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import torch
 from lightning_fabric import Fabric
 
 from maskrcnn_exp.config_check import check_or_raise
 from maskrcnn_exp.engine.checkpoint import Checkpoint, load_evaluated, read_checkpoint
-from maskrcnn_exp.engine.runtime import launch
-from maskrcnn_exp.engine.validation import ValidationResult, validate
+from maskrcnn_exp.engine.oracle import MaskApReport, OraclePicture, explain_mask_ap
+from maskrcnn_exp.engine.runtime import launch, on_first
+from maskrcnn_exp.engine.validation import ValidationResult, gather, validate
 from maskrcnn_exp.errors import ConfigError
 from maskrcnn_exp.model.build import build_maskrcnn
 from maskrcnn_exp.recipes.from_checkpoint import config_of, split_words
@@ -20,17 +22,31 @@ from maskrcnn_exp.recipes.resume import check_categories
 from maskrcnn_exp.recipes.setup import detections_limit, fabric_for, loss_weights, open_data
 from maskrcnn_exp.record.atomic import write_json_atomic
 from maskrcnn_exp.record.console import Console, metrics_table, summary_lines
+from maskrcnn_exp.record.oracle_table import oracle_lines
 from maskrcnn_exp.schema import TrainConfig
 from maskrcnn_exp.stop import stop_on_signals
 
-__all__ = ["evaluate", "run_words"]
+__all__ = ["Evaluation", "evaluate", "run_words"]
+
+_YES_NO: Final = {"true": True, "false": False}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one pass over the validation pictures found."""
+
+    validation: ValidationResult
+    mask_ap: MaskApReport | None  # None: not asked for, or no object in the ground truth
 
 
 def run_words(words: Sequence[str]) -> None:
-    """Evaluate as the command line says: `checkpoint=PATH [output=FILE] [overrides]`."""
-    own, overrides = split_words(words, ("checkpoint", "output"))
+    """Evaluate as the command line says: `checkpoint=PATH [output=FILE] [oracle=false] [overrides]`."""
+    own, overrides = split_words(words, ("checkpoint", "output", "oracle"))
     if "checkpoint" not in own:
         raise ConfigError("evaluate needs checkpoint=PATH, such as runs/maskrcnn/RUN/checkpoints/best.pt.")
+    oracle = _YES_NO.get(own.get("oracle", "true").lower())
+    if oracle is None:
+        raise ConfigError(f"oracle={own['oracle']} must be true or false.")
     source = Path(own["checkpoint"])
     checkpoint = read_checkpoint(source)
     # A quick look at a few batches was the training's wish; who evaluates means all pictures, unless he says so.
@@ -38,15 +54,23 @@ def run_words(words: Sequence[str]) -> None:
     check_or_raise(config)
     console = Console()
     console.print(f"checkpoint: {source}, after epoch {checkpoint.epochs_done}")
-    result = evaluate(config, checkpoint, source, console)
-    console.print("\n".join(report_lines(result)))
+    result = evaluate(config, checkpoint, source, console, oracle=oracle)
+    console.print("\n".join(report_lines(result.validation)))
+    if result.mask_ap is not None:
+        console.print("\n".join(oracle_lines(result.mask_ap)))
     if "output" in own:
-        write_json_atomic(Path(own["output"]), asdict(result))
+        mask_ap = {} if result.mask_ap is None else {"mask_ap": asdict(result.mask_ap)}
+        write_json_atomic(Path(own["output"]), asdict(result.validation) | mask_ap)
         console.print(f"written: {own['output']}")
 
 
-def evaluate(config: TrainConfig, checkpoint: Checkpoint, source: Path, console: Console) -> ValidationResult:
+def evaluate(
+    config: TrainConfig, checkpoint: Checkpoint, source: Path, console: Console, *, oracle: bool
+) -> Evaluation:
     """Return the losses and COCO numbers of a checkpoint on the validation pictures of `config`.
+
+    Args:
+        oracle: Also say what holds mask AP back.
 
     Raises:
         CheckpointError: the dataset's categories are not those of the training.
@@ -54,11 +78,13 @@ def evaluate(config: TrainConfig, checkpoint: Checkpoint, source: Path, console:
     fabric, device_line = fabric_for(config.trainer)
     console.print(device_line)
     light = replace(checkpoint, optimizer={})  # each process gets a copy
-    result: ValidationResult = launch(fabric, _evaluate_process, config, light, source)
+    result: Evaluation = launch(fabric, _evaluate_process, config, light, source, oracle)
     return result
 
 
-def _evaluate_process(fabric: Fabric, config: TrainConfig, checkpoint: Checkpoint, source: Path) -> ValidationResult:
+def _evaluate_process(
+    fabric: Fabric, config: TrainConfig, checkpoint: Checkpoint, source: Path, oracle: bool
+) -> Evaluation:
     console = Console.of_process(first=fabric.is_global_zero)
     data = open_data(config, fabric)
     check_categories(checkpoint, data.categories, source)
@@ -68,8 +94,9 @@ def _evaluate_process(fabric: Fabric, config: TrainConfig, checkpoint: Checkpoin
     load_evaluated(network, checkpoint, source)
     memory_format = torch.channels_last if config.trainer.channels_last else torch.contiguous_format
     network = network.to(device=fabric.device, memory_format=memory_format)
+    pictures: list[OraclePicture] = []
     with console.progress(len(data.samples), description="validation") as bar, stop_on_signals() as stop:
-        return validate(
+        validation = validate(
             network,
             data.samples,
             data.ground_truth,
@@ -78,7 +105,13 @@ def _evaluate_process(fabric: Fabric, config: TrainConfig, checkpoint: Checkpoin
             loss_weights=loss_weights(config.model.loss_weight),
             stop=stop if fabric.world_size == 1 else lambda: False,
             progress=bar.advance,
+            observe=(lambda *seen: pictures.append(OraclePicture.of(*seen))) if oracle else None,
         )
+    if not oracle:
+        return Evaluation(validation, None)
+    everyone: list[OraclePicture] = gather(fabric, pictures)
+    report = on_first(fabric, lambda: explain_mask_ap(data.ground_truth, everyone, validation.coco))
+    return Evaluation(validation, report)
 
 
 def report_lines(result: ValidationResult) -> list[str]:

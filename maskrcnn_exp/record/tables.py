@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from maskrcnn_exp.data.target import DatasetSummary
 from maskrcnn_exp.record.tags import COCO_METRICS
 
-__all__ = ["CocoNumbers", "GroupRow", "groups_table", "metrics_table", "number", "summary_lines"]
+__all__ = ["CocoNumbers", "GroupRow", "aligned", "groups_table", "metrics_table", "number", "summary_lines"]
 
 _SHOWN_IDS: Final = 5  # of pictures left out, per reason
 _GAP: Final = "  "
@@ -56,7 +56,7 @@ def groups_table(rows: Sequence[GroupRow]) -> str:
         for row in rows
     ]
     total = ("total", str(sum(row.tensors for row in rows)), f"{sum(row.parameters for row in rows):,}", "", "", "")
-    return _aligned([header, *cells, total])
+    return aligned([header, *cells, total])
 
 
 def metrics_table(result: CocoNumbers) -> str:
@@ -70,7 +70,7 @@ def metrics_table(result: CocoNumbers) -> str:
         columns += [("bbox@100", result.standard_bbox), ("segm@100", result.standard_segm)]
     header = ("", *(name for name, _ in columns))
     rows = [(metric, *(number(values[metric]) for _, values in columns)) for metric in COCO_METRICS]
-    return _aligned([header, *rows])
+    return aligned([header, *rows])
 
 
 def summary_lines(summary: DatasetSummary, name: str) -> list[str]:
@@ -94,7 +94,7 @@ def _clip(limit: float | None) -> str:
     return "log only" if math.isinf(limit) else f"{limit:g}"
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
     """First column to the left, the others to the right, no blanks at line ends."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = (

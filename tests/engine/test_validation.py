@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,9 +11,16 @@ from lightning_fabric import Fabric
 
 from maskrcnn_exp.data.loader import ValidationSamples
 from maskrcnn_exp.data.shapes import VAL_START, ShapesDataset
+from maskrcnn_exp.data.target import Sample
+from maskrcnn_exp.engine.coco_ap import Detections, evaluate_coco
 from maskrcnn_exp.engine.validation import ValidationResult, limit_ground_truth, validate
 from maskrcnn_exp.model.build import build_maskrcnn
-from maskrcnn_exp.model.forward import losses_and_detections, training_losses
+from maskrcnn_exp.model.forward import (
+    ObjectMasks,
+    losses_and_detections,
+    losses_detections_and_objects,
+    training_losses,
+)
 from maskrcnn_exp.model.parts import LOSSES
 from maskrcnn_exp.schema import BoxHeadConfig, MaskHeadConfig, ModelConfig
 
@@ -36,10 +44,10 @@ def network() -> object:
     return build_maskrcnn(model, num_classes=4, detections_per_image=20)[0]
 
 
-def evaluate(network: object, samples: object, precision: str = "32-true") -> ValidationResult:
+def evaluate(network: object, samples: object, precision: str = "32-true", observe: object = None) -> ValidationResult:
     fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
     truth = DATA.ground_truth()
-    return validate(network, samples, truth, fabric=fabric, max_dets=100, loss_weights=WEIGHTS)
+    return validate(network, samples, truth, fabric=fabric, max_dets=100, loss_weights=WEIGHTS, observe=observe)
 
 
 def test_order_workers_and_repetition_do_not_change_a_bit(network: object) -> None:
@@ -93,6 +101,36 @@ def test_joined_losses_are_those_of_all_pictures_as_one_batch(network: object) -
     joined = evaluate(network, samples)
     for name in LOSSES:
         assert joined.losses[name] == pytest.approx(float(whole.values[name]), rel=1e-4), name
+
+
+def test_an_observer_sees_each_picture_once_and_changes_nothing(network: object) -> None:
+    seen: list[tuple[Sample, Detections, ObjectMasks]] = []
+    result = evaluate(network, ValidationSamples(DATA), observe=lambda *picture: seen.append(picture))
+    plain = evaluate(network, ValidationSamples(DATA))
+    assert (result.losses, result.coco) == (plain.losses, plain.coco)
+    assert [sample.index for sample, _, _ in seen] == list(range(6))
+    assert any(len(sample.target["labels"]) == 0 for sample, _, _ in seen)
+    for sample, detections, objects in seen:
+        assert detections.image_index == sample.index
+        assert objects.found.shape == (len(sample.target["labels"]), 1, 28, 28)
+        assert torch.equal(objects.seen, sample.target["masks"])  # 64 pixels: seen at their own size
+        assert torch.equal(objects.boxes, sample.target["boxes"])
+    assert evaluate_coco(DATA.ground_truth(), [detections for _, detections, _ in seen]) == result.coco
+
+
+def test_the_mask_head_gives_the_same_in_a_true_box_as_in_an_equal_detected_one(network: object) -> None:
+    """The detections of a picture become its objects: the head finds in their boxes what it found before."""
+    sample = next(sample for sample in ValidationSamples(DATA) if len(sample.target["labels"]) > 0)
+    network.eval()
+    network.transform.paste_masks = False
+    _, found = losses_and_detections(network, sample, torch.device("cpu"))
+    inside = (found.boxes[:, 2:] - found.boxes[:, :2]).min(dim=1).values > 1
+    boxes, labels = found.boxes[inside], found.labels[inside]
+    assert len(labels) > 0
+    masks = torch.zeros(len(labels), *sample.image.shape[-2:], dtype=torch.uint8)
+    again = replace(sample, target={"boxes": boxes, "labels": labels, "masks": masks})
+    _, _, objects = losses_detections_and_objects(network, again, torch.device("cpu"))
+    torch.testing.assert_close(objects.found, found.masks[inside], rtol=1e-4, atol=1e-5)
 
 
 def test_ground_truth_of_the_first_pictures_only() -> None:

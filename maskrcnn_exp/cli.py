@@ -86,10 +86,12 @@ Hydra's own flags (--multirun, --cfg job, --config-dir, shell completion): --hyd
 
 _EVALUATE_HELP = """usage: python -m maskrcnn_exp evaluate checkpoint=PATH [output=FILE.json] [key=value …]
 
-Prints the five validation losses and the twelve COCO numbers for boxes and for masks.
+Prints the five validation losses, the twelve COCO numbers for boxes and for masks, and what holds mask AP back: boxes,
+classes, mask head or resolution, in points of AP, with boundary AP and TIDE's kinds of errors.
 
   checkpoint=PATH      a checkpoint of a run; its data, model and settings are taken from it
   output=FILE.json     also write the numbers as JSON
+  oracle=false         leave out what holds mask AP back
   key=value            overrides, as for train: dataset=coco dataset.root=FOLDER evaluates on other pictures"""
 
 

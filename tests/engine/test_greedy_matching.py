@@ -54,3 +54,9 @@ def test_overlaps_come_by_falling_score_and_crowds_are_no_objects() -> None:
     assert first.same_class.tolist() == [[False], [True]]
     assert first.in_crowd.tolist() == [1.0, 1.0]  # each in its own class's region
     assert second.ious.shape == (0, 0)
+
+
+def test_an_object_in_a_crowd_region_is_found_and_what_lies_beside_it_there_does_not_count() -> None:
+    ground_truth = truth([(0, 1, A, 0), (0, 1, (0, 0, 150, 120), 1)])
+    overlaps = find_overlaps(ground_truth, [found(0, [((60, 60, 100, 100), 1, 0.95), (A, 1, 0.9)])], "segm")
+    assert ap_at(overlaps, 0.5) == 1.0

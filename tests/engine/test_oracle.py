@@ -155,6 +155,38 @@ def test_shares_add_up_to_what_is_missing(numbers: list[float]) -> None:
     assert math.fsum(shares.values()) == pytest.approx(1 - as_is, abs=1e-9)
 
 
+def test_more_objects_than_detections_count_do_not_lower_a_ceiling() -> None:
+    masks = torch.stack([square((4 + 8 * row, 4 + 8 * column), 3) for row in range(11) for column in range(11)])
+    sample = picture_of(0, masks, [2] * 121)
+    ground_truth = ground_truth_of([sample])
+    coco = evaluate_coco(ground_truth, [perfect_detections(sample)], max_dets=100)
+    seen = OraclePicture.of(sample, perfect_detections(sample), perfect_head(sample))
+    report = explain_mask_ap(ground_truth, [seen], coco)
+    assert report is not None
+    assert report.as_is < 0.9  # 100 of 121 count
+    assert report.ceilings["masks"] == pytest.approx(1.0)
+
+
+def test_as_many_detections_count_for_a_ceiling_as_for_the_mask_ap_as_it_is() -> None:
+    sample = picture(0)
+    hits = perfect_detections(sample)
+    corner = encode_masks(square((3, 3), 2)[None])[0]
+    misses = 126
+    detections = Detections(
+        image_index=0,
+        boxes_xyxy=np.concatenate([np.tile(np.float32([1, 1, 5, 5]), (misses, 1)), hits.boxes_xyxy]),
+        labels=np.concatenate([np.ones(misses, np.int64), hits.labels]),
+        scores=np.concatenate([np.full(misses, 0.99, np.float32), hits.scores]),
+        rles=[corner] * misses + hits.rles,
+    )
+    ground_truth = ground_truth_of([sample])
+    coco = evaluate_coco(ground_truth, [detections], max_dets=130)
+    report = explain_mask_ap(ground_truth, [OraclePicture.of(sample, detections, perfect_head(sample))], coco)
+    assert report is not None
+    assert report.as_is > coco.standard_segm["AP"]
+    assert report.ceilings["classes"] == report.as_is
+
+
 def test_without_an_object_there_is_nothing_to_split() -> None:
     samples = [picture(0, labels=())]
     ground_truth = ground_truth_of(samples)

@@ -51,8 +51,10 @@ def kill_at_random(cwd: Path, words: tuple[str, ...], url: str | None, rng: rand
     while len(killed) < KILLS:
         if driver is not None and driver.poll() is not None:
             said, _ = driver.communicate(timeout=60)
-            assert driver.returncode == 0, said
-            n_trials += MORE_TRIALS
+            if driver.returncode == 0:
+                n_trials += MORE_TRIALS
+            else:  # on a slow machine five kills in a row may hit workers that are only starting
+                assert "5 workers in a row died at once" in said, said
             driver = None
         if driver is None:
             driver = start_sweep(cwd, *words, n_trials_word(n_trials))

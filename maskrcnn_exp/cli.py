@@ -29,11 +29,12 @@ def cli() -> None:
       python -m maskrcnn_exp train lr.mask_mult=10      the mask head learns ten times faster
       python -m maskrcnn_exp train dataset=coco dataset.root=FOLDER model=mobilenet_v2_fpn
       python -m maskrcnn_exp evaluate checkpoint=runs/maskrcnn/RUN/checkpoints/best.pt
+      python -m maskrcnn_exp diagnose runs/maskrcnn/RUN what is wrong, and the command that mends it
       tensorboard --logdir runs/maskrcnn
 
     \b
-    Exit codes: 0 done · 2 usage or configuration · 3 data · 4 training diverged · 5 checkpoint ·
-    130 interrupted, state saved
+    Exit codes: 0 done · 1 diagnose --fail-on: found · 2 usage or configuration · 3 data ·
+    4 training diverged · 5 checkpoint · 130 interrupted, state saved
     """
 
 
@@ -66,6 +67,26 @@ def evaluate(words: tuple[str, ...]) -> None:
     from maskrcnn_exp.recipes.evaluate import run_words
 
     run_words(words)
+
+
+@cli.command(short_help="Say what is wrong with runs, and the command that mends it.")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["info", "warning", "severe"]),
+    help="Exit with code 1 where a verdict is as bad as this, or worse.",
+)
+@click.option("--report", type=click.Path(path_type=Path), help="Folder for diagnosis.md with pictures.")
+def diagnose(runs: tuple[Path, ...], as_json: bool, fail_on: Any, report: Path | None) -> int:
+    """Say what is wrong with each of RUNS, on which evidence, and the command that mends it.
+
+    RUN is a run's folder, a study's folder for all its trials, or a log of torchvision, Detectron2 or MMDetection with
+    the five losses: a TensorBoard folder, a CSV file, lines of JSON, or text. The first verdict is the answer.
+    """
+    from maskrcnn_exp.recipes.diagnose import run
+
+    return run(runs, click.echo, as_json=as_json, fail_on=fail_on, report=report)
 
 
 _TRAIN_HELP = """usage: python -m maskrcnn_exp train [group=choice …] [key=value …]
@@ -167,11 +188,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _guarded(command: Callable[[], object]) -> int:
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
     try:
-        command()
+        code = command()
     except UserError as error:
         return _say(error, error.exit_code)
     except Interrupted as event:
@@ -184,11 +202,19 @@ def _guarded(command: Callable[[], object]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; closing must not fail
         return 1
-    except (HydraException, OmegaConfBaseException) as error:
+    except _configuration_errors() as error:
         from maskrcnn_exp.compose import explain
 
         return _say(explain(error), 2)
-    return 0
+    return code if isinstance(code, int) else 0
+
+
+def _configuration_errors() -> tuple[type[Exception], ...]:
+    """Return what Hydra raises. Called for an exception that nothing above knows: importing it takes 0.2 s."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    return HydraException, OmegaConfBaseException
 
 
 def _say(error: UserError, code: int) -> int:

@@ -39,6 +39,7 @@ def check_config(config: TrainConfig) -> list[str]:
     """Return one sentence per problem: the key, its value, what is expected."""
     checks = _Checks()
     checks.require("seed", config.seed, config.seed >= 0, "a whole number ≥ 0")
+    checks.choice("diagnose.mode", config.diagnose.mode, "none", "warn", "stop")
     _check_dataset(checks, config.dataset)
     _check_augment(checks, config.augment)
     _check_model(checks, config.model)

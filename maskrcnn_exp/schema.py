@@ -21,6 +21,7 @@ __all__ = [
     "ConstantConfig",
     "CosineConfig",
     "DatasetConfig",
+    "DiagnoseConfig",
     "GlobalClipConfig",
     "LossWeightConfig",
     "LrConfig",
@@ -327,6 +328,13 @@ class TrainerConfig:
 
 
 @dataclass
+class DiagnoseConfig:
+    """What is done with the verdicts after each epoch: notes in the console, text in TensorBoard, verdicts.json."""
+
+    mode: str = "warn"  # none, warn, stop: a sure and severe verdict, twice in a row, ends the run
+
+
+@dataclass
 class TrainConfig:
     """One training, whole."""
 
@@ -338,6 +346,7 @@ class TrainConfig:
     schedule: ScheduleConfig = MISSING
     clip: ClipConfig = MISSING
     trainer: TrainerConfig = MISSING
+    diagnose: DiagnoseConfig = field(default_factory=DiagnoseConfig)
     seed: int = 0  # of weights, order, augmentation and sampling
     run_dir: str = MISSING  # folder of the run
     resume: str = "auto"  # auto: the run folder's own last checkpoint; never; or a checkpoint file
@@ -353,6 +362,7 @@ _GROUPS: dict[str, dict[str, type[Any]]] = {
     "schedule": {"cosine": CosineConfig, "multistep": MultistepConfig, "constant": ConstantConfig},
     "clip": {"none": NoClipConfig, "global": GlobalClipConfig, "per_part": PartClipConfig},
     "trainer": {"trainer": TrainerConfig},
+    "diagnose": {"diagnose": DiagnoseConfig},
 }
 
 

@@ -17,7 +17,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"schema", "stop", "data.target", "model.parts", "record.tags", "record.atomic"}),
     frozenset({"model", "data"}),
     frozenset({"optim"}),
-    frozenset({"engine", "record"}),
+    frozenset({"engine", "record", "diagnose"}),
     frozenset({"recipes", "sweep", "compose", "config_check"}),
     frozenset({"cli", "__main__"}),
 )
@@ -67,7 +67,18 @@ def test_only_the_edges_know_hydra(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["cli", "compose", "config_check", "schema", "stop", "record.history", "record.console", "sweep.drive"]
+    "module",
+    [
+        "cli",
+        "compose",
+        "config_check",
+        "schema",
+        "stop",
+        "record.history",
+        "record.console",
+        "sweep.drive",
+        "diagnose.diagnosis",
+    ],
 )
 def test_what_only_reads_text_does_not_import_torch(module: str) -> None:
     """Importing torch takes seconds."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from maskrcnn_exp.diagnose.live import LiveDiagnosis
 from maskrcnn_exp.engine.black_box import BlackBox, first_cause
 from maskrcnn_exp.engine.loop import NonFiniteStep, train_epoch
 from maskrcnn_exp.engine.memory import peak_gib
@@ -51,6 +52,7 @@ class Epochs:
     saver: Saver
     black_box: BlackBox
     detections: int
+    doctor: LiveDiagnosis
     trial: TrialHandle | None = None
 
     def run(self, stop: StopFlag) -> None:
@@ -66,6 +68,8 @@ class Epochs:
             if reason is not None and progress.epoch <= self.trainer.epochs:  # nothing is saved by pruning the last one
                 self.console.print(f"pruned: {reason}")
                 raise Pruned(reason)
+            if self._stopped_by_verdict():
+                return
 
     def _train_epoch(self, stop: StopFlag) -> None:
         state, meter = self.saver.state, self.saver.meter
@@ -85,7 +89,9 @@ class Epochs:
                     meter.add(record)
                     self.black_box.remember(record)
                     if record.step % self.trainer.log_every_steps == 0:
-                        self.saver.log.step(record.step, step_values(record))
+                        values = step_values(record)
+                        self.saver.log.step(record.step, values)
+                        self.doctor.after_step(record.step, values)
                     bar.advance({**record.losses, "total": record.total})
                     if stop.agreed(state.fabric):
                         self._interrupt()
@@ -120,7 +126,8 @@ class Epochs:
         if result is not None:
             values |= result.values()
         recorded = self.saver.log.epoch(epoch, values)
-        self.console.print(_block(epoch, self.trainer.epochs, values, result))
+        notes = self.doctor.after_epoch(epoch, recorded, self.saver.log)
+        self.console.print(_block(epoch, self.trainer.epochs, values, result, notes))
         best = self._is_best(state.progress, values) if result is not None else False
         state.progress.next_epoch()
         meter.reset()
@@ -155,8 +162,21 @@ class Epochs:
         self.console.print(f"stopped early: {limit} evaluations without a better {self.trainer.monitor}")
         return True
 
+    def _stopped_by_verdict(self) -> bool:
+        """Say whether a verdict ends the run; by a divergence, and in a study, with what says so."""
+        verdict = on_first(self.saver.state.fabric, lambda: self.doctor.stop)
+        if verdict is None or self.saver.state.progress.epoch > self.trainer.epochs:
+            return False
+        self.console.print(f"stopped by diagnose.mode=stop: {verdict.rule} ({verdict.part})")
+        if self.trial is not None:
+            raise Pruned(verdict.says)
+        if verdict.rule == "loss_exploding":
+            raise DivergedError(self.doctor.answer())
+        return True
+
     def _diverged(self, event: NonFiniteStep) -> DivergedError:
         folder = self.black_box.write(event, self.data.train, self.saver.capture())
+        said = on_first(self.saver.state.fabric, lambda: self.doctor.after_crash(self.saver.state.progress.epoch))
         cause = first_cause(event.record)
         last = self.saver.folder.last
         good = f"The last good checkpoint: {last}" if last.is_file() else "No checkpoint was written before it."
@@ -164,7 +184,7 @@ class Epochs:
             f"step {event.record.step}, epoch {self.saver.state.progress.epoch}: {cause}. The weights were not touched "
             f"by this step. What is known of it lies in {folder}.\n"
             f"Run that step again, picture by picture: python -m maskrcnn_exp train replay={folder}\n"
-            f"{good}"
+            f"{good}" + (f"\n{said}" if said else "")
         )
 
     def say_signal(self, name: str) -> None:
@@ -179,11 +199,13 @@ class Epochs:
         raise Interrupted
 
 
-def _block(epoch: int, epochs: int, values: dict[str, float], result: ValidationResult | None) -> str:
+def _block(
+    epoch: int, epochs: int, values: dict[str, float], result: ValidationResult | None, notes: Mapping[str, str]
+) -> str:
     losses = {name: values[tags.train_loss_tag(name)] for name in LOSSES}
     total = values[tags.TRAIN_TOTAL]
     if result is None:
-        return epoch_block(epoch, epochs, losses, total)
+        return epoch_block(epoch, epochs, losses, total, notes=notes)
     return epoch_block(
         epoch,
         epochs,
@@ -194,4 +216,5 @@ def _block(epoch: int, epochs: int, values: dict[str, float], result: Validation
         bbox_ap50=result.coco.bbox["AP50"],
         segm_ap=result.coco.segm["AP"],
         segm_ap50=result.coco.segm["AP50"],
+        notes=notes,
     )

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from lightning_fabric import Fabric
 
+from maskrcnn_exp.diagnose.facts import RunFacts
+from maskrcnn_exp.diagnose.live import LiveDiagnosis
 from maskrcnn_exp.engine.black_box import BlackBox
 from maskrcnn_exp.engine.checkpoint import CheckpointFolder
 from maskrcnn_exp.engine.meter import EpochMeter
@@ -110,16 +112,29 @@ def _train(
         checkpoints, state, meter, log, identity, trainer.checkpoint_every_steps, trainer.checkpoint_every_minutes
     )
     if fabric.is_global_zero:
-        write_json_atomic(settings.folder / "environment.json", environment({"device": device_line}))
+        write_json_atomic(settings.folder / "environment.json", _environment(data, device_line))
         if checkpoint is None:
             log.text("config", f"```yaml\n{settings.config_yaml}\n```", 0)
             log.text("groups", f"```\n{groups_table(group_rows(state))}\n```", 0)
 
-    epochs = Epochs(trainer, console, data, saver, BlackBox(settings.folder / "black_box"), detections, trial)
+    doctor = _doctor(config, settings, data, state.progress.epoch, judges=fabric.is_global_zero)
+    epochs = Epochs(trainer, console, data, saver, BlackBox(settings.folder / "black_box"), detections, doctor, trial)
     with log, stop_on_signals(epochs.say_signal) as stop:
         epochs.run(stop)
     console.print(_farewell(saver, trainer.monitor, settings))
+    if doctor.answer():
+        console.print(doctor.answer())
     return state.progress.best_value
+
+
+def _environment(data: Data, device_line: str) -> dict[str, object]:
+    return environment({"device": device_line, "classes": len(data.categories)})
+
+
+def _doctor(config: TrainConfig, settings: RunSettings, data: Data, epoch: int, *, judges: bool) -> LiveDiagnosis:
+    """Return what judges the run after each epoch; silent on the processes beside the first."""
+    facts = RunFacts.of_config(settings.config_yaml, settings.overrides, len(data.categories))
+    return LiveDiagnosis.start(config.diagnose.mode if judges else "none", settings.folder, facts, epoch)
 
 
 def _max_dets_note(detections: int) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from maskrcnn_exp.diagnose.chance import mask_chance
 from maskrcnn_exp.model.parts import LOSSES
 from maskrcnn_exp.record import tags
 
@@ -36,14 +37,6 @@ class HealthRules:
     chance_margin: float = 0.03  # loss_mask within this share of chance is at chance; 0..1
     explode_factor: float = 3.0  # a loss so many times its best value may have exploded; >= 1
     mask_chance: float | None = None  # loss_mask of a head that guesses, see `mask_chance`; None: not judged
-
-
-def mask_chance(bce_weight: float, dice_weight: float) -> float | None:
-    """Return loss_mask of a mask head that says 0.5 everywhere; None for a loss with Dice.
-
-    Binary cross-entropy is ln 2 then, whatever the masks; Dice depends on their sizes.
-    """
-    return bce_weight * math.log(2) if dice_weight == 0 and bce_weight > 0 else None
 
 
 class HealthMonitor:

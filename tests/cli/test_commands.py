@@ -22,16 +22,18 @@ HELP = """Usage: maskrcnn-exp [OPTIONS] COMMAND [ARGS]...
     python -m maskrcnn_exp train lr.mask_mult=10      the mask head learns ten times faster
     python -m maskrcnn_exp train dataset=coco dataset.root=FOLDER model=mobilenet_v2_fpn
     python -m maskrcnn_exp evaluate checkpoint=runs/maskrcnn/RUN/checkpoints/best.pt
+    python -m maskrcnn_exp diagnose runs/maskrcnn/RUN what is wrong, and the command that mends it
     tensorboard --logdir runs/maskrcnn
 
-  Exit codes: 0 done · 2 usage or configuration · 3 data · 4 training diverged · 5 checkpoint ·
-  130 interrupted, state saved
+  Exit codes: 0 done · 1 diagnose --fail-on: found · 2 usage or configuration · 3 data ·
+  4 training diverged · 5 checkpoint · 130 interrupted, state saved
 
 Options:
   --version   Show the version and exit.
   -h, --help  Show this message and exit.
 
 Commands:
+  diagnose  Say what is wrong with runs, and the command that mends it.
   evaluate  Evaluate a checkpoint: `evaluate checkpoint=PATH [overrides]`.
   train     Train; takes Hydra overrides: `train --help` lists them.
 """

@@ -1,0 +1,1 @@
+"""What is wrong with a run, the evidence, and the command that mends it. Reads records; imports no torch."""

@@ -82,3 +82,9 @@ def test_all_losses_near_a_guess_and_no_box_is_an_overall_problem(normal: bool) 
     assert verdict.severity == "severe"
     assert ("not the learning rate" in verdict.says) == normal
     assert all_losses_high(made(tags | {"mAP/bbox_AP": [0.3] * 8}, classes=3)) == []
+
+
+def test_a_run_that_finds_boxes_after_all_has_no_overall_problem() -> None:
+    tags = {"loss/train_loss_objectness": [0.69] * 8, "loss/train_loss_mask": [0.69] * 8}
+    assert len(all_losses_high(made(tags | {"mAP/bbox_AP": [0.02] * 8}))) == 1
+    assert all_losses_high(made(tags | {"mAP/bbox_AP": [0.06] * 8})) == []

@@ -58,3 +58,17 @@ def test_a_loss_of_exactly_zero_means_that_nothing_reaches_its_head() -> None:
     (verdict,) = loss_is_zero(zero)
     assert "loss_box_reg and loss_mask are exactly 0" in verdict.says
     assert loss_is_zero(NUCLEI) == []
+
+
+def test_a_mean_near_imagenets_suits_pretrained_weights() -> None:
+    near = with_facts(SHAPES, image_mean=(0.42, 0.42, 0.42), pretrained=True)
+    assert pixel_normalisation(near) == []
+    assert len(pixel_normalisation(with_facts(near, image_mean=(0.3, 0.42, 0.42)))) == 1
+
+
+def test_a_mid_grey_of_three_deviations_is_still_a_picture() -> None:
+    def told(std: float) -> int:
+        return len(pixel_normalisation(with_facts(SHAPES, image_mean=(0.2, 0.2, 0.2), image_std=(std, std, std))))
+
+    assert told(0.1) == 0  # 3
+    assert told(0.05) == 1  # 6

@@ -119,3 +119,13 @@ def test_a_fast_mask_head_is_a_fault_only_where_it_suffers() -> None:
     assert value(verdict) < 0.2  # of a multiplier of 1
     bad_masks = changed(fast, mAP__segm_AP=lambda ap: 0.6 * ap)
     assert [one.part for one in overdriven_part(bad_masks)] == ["mask"]
+
+
+def test_a_fast_head_among_fast_ones_is_not_the_one_to_blame() -> None:
+    """Ten times faster than healthy, and twice as fast as the others: that is the base rate's matter."""
+    fast = {"update_ratio__rpn": (lambda ratio: 5 * ratio), "update_ratio__box": (lambda ratio: 5 * ratio)}
+    stuck = [0.9, 0.6, 0.65, 0.7, 0.68, 0.69]
+    together = changed(HEALTHY, **fast, update_ratio__mask=lambda ratio: 10 * ratio, loss__train_loss_mask=stuck)
+    assert overdriven_part(together) == []
+    alone = changed(HEALTHY, update_ratio__mask=lambda ratio: 10 * ratio, loss__train_loss_mask=stuck)
+    assert [verdict.part for verdict in overdriven_part(alone)] == ["mask"]

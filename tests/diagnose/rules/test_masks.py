@@ -96,3 +96,13 @@ def test_background_everywhere_is_found_by_the_missed_pixels() -> None:
     (verdict,) = masks_all_background(changed(NUCLEI, mask__false_negative=0.97, mask__false_positive=0.001))
     assert verdict.severity == "severe"
     assert masks_all_background(NUCLEI) == []
+
+
+def test_pixels_missed_and_added_alike_are_no_matter_of_the_loss() -> None:
+    bad = changed(NUCLEI, loss__train_loss_mask=0.15, mAP__segm_AP=lambda ap: ap / 2)
+    words = []
+    for missed in (0.08, 0.2):  # beside 0.04 added: twice, five times
+        (verdict,) = low_loss_low_ap(changed(bad, mask__false_negative=missed, mask__false_positive=0.04))
+        assert verdict.prescription is not None
+        words.append(verdict.prescription.command)
+    assert words == ["check-data", "train"]

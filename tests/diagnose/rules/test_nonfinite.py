@@ -61,3 +61,13 @@ def test_a_recorded_nan_is_found_with_its_epoch() -> None:
 
 def test_an_average_precision_that_is_nan_is_no_divergence() -> None:
     assert not_finite(Curves.of_points("run", {"mAP/segm_AP": {1: math.nan}, "loss/train_total": {1: 2.0}})) == []
+
+
+def test_a_norm_that_tripled_is_no_growth() -> None:
+    """Norms jump threefold in healthy runs; from five times on they grew."""
+    told = {
+        grown: not_finite(replace(recorded("shapes_mult_1", 2), crash=crash([1, 1, 1, grown, math.nan])))[0].says
+        for grown in (3.0, 7.0)
+    }
+    assert "without growth before it" in told[3.0]
+    assert "7 times its median" in told[7.0]

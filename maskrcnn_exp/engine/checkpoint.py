@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,7 +15,7 @@ from torch import nn
 from maskrcnn_exp.engine.state import Progress, TrainState
 from maskrcnn_exp.errors import CheckpointError
 from maskrcnn_exp.model.weights import differences, listing
-from maskrcnn_exp.record.atomic import temporary_beside, write_atomic
+from maskrcnn_exp.record.atomic import sync_folder, temporary_beside, write_atomic
 
 __all__ = [
     "FORMAT_VERSION",
@@ -48,7 +49,7 @@ class Checkpoint:
 
     @classmethod
     def capture(cls, state: TrainState, **rest: Any) -> Checkpoint:
-        """Take the state's tensors by reference: save before the next step."""
+        """Take the state's tensors by reference: write or copy it before the next step."""
         return cls(
             model=state.network.state_dict(),
             optimizer=state.optimizer.state_dict(),
@@ -86,45 +87,69 @@ class CheckpointFolder:
         return self.folder / "best.pt"
 
     def save(self, checkpoint: Checkpoint, *, best: bool = False, epoch: int | None = None) -> None:
-        """Replace `last.pt`; also name it `best.pt` and `epoch_….pt` where asked for.
+        """Replace `last.pt`; also name it `best.pt` and `epoch_….pt` where asked for. On the disk when this returns.
 
-        The other names are hard links to the same bytes (copies where the file system has none), so that a
-        checkpoint is written once.
+        The names are hard links to the same bytes (copies where the file system has none), so that a checkpoint is
+        written once. `last.pt` comes last: whoever goes on from it counts on a `best.pt` that is as new.
+
+        Raises:
+            OSError: the disk is full, or the folder cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_checkpoint(self.last, checkpoint)
-        if best:
-            self._link(self.best)
-        if epoch is not None and self.keep > 0:
-            self._link(self.folder / f"epoch_{epoch:04d}.pt")
+        numbered = [self.folder / f"epoch_{epoch:04d}.pt"] if epoch is not None and self.keep > 0 else []
+        first, *links = [*numbered, *([self.best] if best else []), self.last]
+        write_checkpoint(first, checkpoint)
+        for name in links:
+            _link(first, name)
+        if numbered:
             for old in sorted(self.folder.glob("epoch_*.pt"))[: -self.keep]:
                 old.unlink()
-
-    def _link(self, name: Path) -> None:
-        temporary = temporary_beside(name, "linking")
-        try:
-            _link_or_copy(self.last, temporary)
-            temporary.replace(name)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        sync_folder(self.folder)
 
 
-def _link_or_copy(source: Path, name: Path) -> None:
+def _link(source: Path, name: Path) -> None:
+    """Let `name` be the same file, at once."""
+    temporary = temporary_beside(name, "linking")
     try:
-        name.hardlink_to(source)
-    except OSError:
-        shutil.copyfile(source, name)
+        temporary.hardlink_to(source)
+    except OSError:  # no hard links here
+        write_atomic(name, partial(_copy, source))
+        return
+    try:
+        temporary.replace(name)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _copy(source: Path, file: BinaryIO) -> None:
+    with source.open("rb") as original:
+        shutil.copyfileobj(original, file)
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Replace `path` by a checkpoint, whole or not at all."""
+    """Replace `path` by a checkpoint, whole or not at all.
+
+    Raises:
+        OSError: the disk is full, or the folder is absent or read-only.
+    """
     content = {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint)}
 
     def write(file: BinaryIO) -> None:
-        torch.save(content, file)
+        try:
+            torch.save(content, file)
+        except Exception as error:
+            # torch goes on to end its archive, fails at that, and raises an error that does not say why.
+            raise _first_os_error(error) or error from None
 
     write_atomic(path, write)
+
+
+def _first_os_error(error: BaseException | None) -> OSError | None:
+    """The OSError among an error and those that it was raised on top of; None where there is none."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__context__
+    return error
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

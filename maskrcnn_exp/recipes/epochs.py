@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,7 +17,7 @@ from maskrcnn_exp.engine.runtime import on_first
 from maskrcnn_exp.engine.saver import Saver
 from maskrcnn_exp.engine.state import Progress, is_better
 from maskrcnn_exp.engine.validation import ValidationResult, validate
-from maskrcnn_exp.errors import DivergedError, Interrupted, Pruned
+from maskrcnn_exp.errors import CheckpointError, DivergedError, Interrupted, Pruned
 from maskrcnn_exp.model.parts import LOSSES
 from maskrcnn_exp.recipes.setup import Data
 from maskrcnn_exp.record import tags
@@ -131,12 +132,15 @@ class Epochs:
         best = self._is_best(state.progress, values) if result is not None else False
         state.progress.next_epoch()
         meter.reset()
+        self.saver.wait()  # a failure of the first process is everyone's at a place that all of them reach
         self.saver.save(best=best, epoch=epoch)
         return recorded
 
     def _report(self, epoch: int, values: Mapping[str, float]) -> str | None:
         """Tell the study of an epoch; return its reason to stop, the same on every process."""
         trial = self.trial
+        if trial is not None:
+            self.saver.wait()
         return None if trial is None else on_first(self.saver.state.fabric, lambda: trial.report(epoch, values))
 
     def _is_best(self, progress: Progress, values: dict[str, float]) -> bool:
@@ -175,6 +179,8 @@ class Epochs:
         return True
 
     def _diverged(self, event: NonFiniteStep) -> DivergedError:
+        with suppress(CheckpointError):  # the step's own error is the one to tell
+            self.saver.wait()
         folder = self.black_box.write(event, self.data.train, self.saver.capture())
         said = on_first(self.saver.state.fabric, lambda: self.doctor.after_crash(self.saver.state.progress.epoch))
         cause = first_cause(event.record)
@@ -192,6 +198,7 @@ class Epochs:
 
     def _interrupt(self) -> None:
         self.saver.save()
+        self.saver.wait()
         folder = self.saver.folder.folder.parent
         words = " ".join(word for word in self.saver.identity.overrides if not word.startswith("run_dir="))
         command = f"python -m maskrcnn_exp train {words}".rstrip()

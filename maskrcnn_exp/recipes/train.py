@@ -119,7 +119,7 @@ def _train(
 
     doctor = _doctor(config, settings, data, state.progress.epoch, judges=fabric.is_global_zero)
     epochs = Epochs(trainer, console, data, saver, BlackBox(settings.folder / "black_box"), detections, doctor, trial)
-    with log, stop_on_signals(epochs.say_signal) as stop:
+    with log, saver, stop_on_signals(epochs.say_signal) as stop:
         epochs.run(stop)
     console.print(_farewell(saver, trainer.monitor, settings))
     if doctor.answer():

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,7 +56,58 @@ def test_a_failed_name_leaves_nothing_beside_it(tmp_path: Path) -> None:
     folder.best.mkdir()  # no file can take its place
     with pytest.raises(IsADirectoryError):
         folder.save(checkpoint(1.0), best=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["best.pt"]
+
+
+def test_last_is_renamed_after_the_names_that_it_counts_on(tmp_path: Path) -> None:
+    """Killed between the names, a run goes on from an older `last.pt` and writes the same `best.pt` again."""
+    folder = CheckpointFolder(tmp_path, keep=1)
+    folder.last.mkdir()  # no file can take its place
+    with pytest.raises(IsADirectoryError):
+        folder.save(checkpoint(1.0), best=True, epoch=1)
+    assert read_checkpoint(folder.best).epochs_done == 1
+    assert read_checkpoint(tmp_path / "epoch_0001.pt").epochs_done == 1
+
+
+def test_all_names_are_one_file(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path, keep=1)
+    folder.save(checkpoint(1.0), best=True, epoch=1)
+    assert folder.last.stat().st_nlink == 3
+
+
+def test_a_file_system_without_hard_links_gets_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    folder = CheckpointFolder(tmp_path)
+    folder.save(checkpoint(1.0), best=True)
+    folder.save(checkpoint(2.0))
+    assert read_checkpoint(folder.best).model["weight"].item() == 1.0
+    assert read_checkpoint(folder.last).model["weight"].item() == 2.0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best.pt", "last.pt"]
+
+
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """No file of this process can grow beyond `size` bytes: the nearest to a full disk that a test may do."""
+    _, hard = before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_called_that_and_leaves_the_last_good_one(tmp_path: Path) -> None:
+    """torch's own error is about its archive's bookkeeping."""
+    folder = CheckpointFolder(tmp_path)
+    folder.save(checkpoint(1.0))
+    large = replace(checkpoint(2.0), model={"weight": torch.zeros(100_000)})
+    with files_up_to(100_000), pytest.raises(OSError, match="File too large"):
+        folder.save(large)
+    assert read_checkpoint(folder.last).model["weight"].item() == 1.0
+    assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
 
 
 def test_a_failed_save_leaves_the_last_good_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

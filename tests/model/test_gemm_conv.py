@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -68,17 +69,17 @@ FORMATS_OF_X_AND_WEIGHT = st.tuples(st.booleans(), st.booleans())
 @given(
     shape=st.tuples(st.integers(1, 3), SIDES, SIDES),
     kernel=st.sampled_from([1, 3]),
-    stride=st.sampled_from([1, 2]),
+    stride=st.sampled_from([(1, 1), (2, 2), (1, 2), (3, 1)]),
     bias=st.booleans(),
     channels_last=FORMATS_OF_X_AND_WEIGHT,
     mixed=st.booleans(),
 )
-@example(shape=(1, 1, 1), kernel=3, stride=2, bias=True, channels_last=(True, True), mixed=False)
-@example(shape=(2, 9, 2), kernel=3, stride=2, bias=True, channels_last=(True, False), mixed=True)
+@example(shape=(1, 1, 1), kernel=3, stride=(2, 2), bias=True, channels_last=(True, True), mixed=False)
+@example(shape=(2, 9, 2), kernel=3, stride=(2, 2), bias=True, channels_last=(True, False), mixed=True)
 def test_convolution_is_torchs(
     shape: tuple[int, int, int],
     kernel: int,
-    stride: int,
+    stride: tuple[int, int],
     bias: bool,
     channels_last: tuple[bool, bool],
     mixed: bool,
@@ -133,8 +134,10 @@ def test_gradient_of_the_3x3_product_is_that_of_its_values(
     weight = torch.randn(4, 3, 3, 3, dtype=torch.float64, requires_grad=True)
     pair = (stride, stride) if isinstance(stride, int) else stride
     assert torch.autograd.gradcheck(lambda *given: module._Conv3x3.apply(*given, pair), (x, weight))
-    expected = torch.nn.functional.conv2d(x, weight, stride=stride, padding=1)
-    torch.testing.assert_close(module._Conv3x3.apply(x, weight, pair), expected)
+    found, expected = module._Conv3x3.apply(x, weight, pair), F.conv2d(x, weight, stride=stride, padding=1)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    grads, expected_grads = (torch.autograd.grad((out**2).sum(), (x, weight)) for out in (found, expected))
+    torch.testing.assert_close(grads, expected_grads, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("strides", [(200, 1, 1, 40), (200, 1, 200, 40)])

@@ -97,18 +97,21 @@ def test_a_large_map_goes_by_tiles_and_gives_torchvisions_values_and_gradients()
     torch.testing.assert_close(tiled, whole, rtol=1e-5, atol=1e-5)
 
 
-def windows(height: int, width: int, boxes: list[Tensor]) -> list[tuple[int, int]]:
-    """Height and width of what each group of regions is multiplied with."""
+def windows(height: int, width: int, boxes: list[Tensor]) -> list[tuple[int, int, int, int]]:
+    """Top, bottom, left and right of what each group of regions is multiplied with."""
     counts = [len(picture) for picture in boxes]
     groups = module._groups(torch.cat(boxes), counts, 7, torch.Size((len(boxes), CHANNELS, height, width)))
-    return [(group.bottom - group.top, group.right - group.left) for group in groups]
+    return [(group.top, group.bottom, group.left, group.right) for group in groups]
 
 
 def test_only_a_large_map_is_cut() -> None:
-    boxes = [torch.tensor([[3.0, 5.0, 9.0, 12.0], [40.0, 70.0, 60.0, 75.0]])]  # in map cells
-    assert windows(64, 128, boxes) == [(64, 128)]  # 8192 cells
-    # 8256 cells. Rows 5 … 13 and columns 3 … 10, rounded up to 16; rows 70 … 76 → 16, columns 40 … 61 → 32.
-    assert windows(96, 86, boxes) == [(16, 16), (16, 32)]
+    boxes = [torch.tensor([[3.0, 5.0, 9.0, 12.0], [40.0, 70.0, 60.0, 75.0], [80.0, 90.0, 85.0, 95.0]])]  # in map cells
+    assert windows(64, 128, boxes) == [(0, 64, 0, 128)]  # 8192 cells
+    assert windows(96, 86, boxes) == [  # 8256 cells
+        (5, 21, 3, 19),  # rows 5 … 13 and columns 3 … 10, both rounded up to 16
+        (70, 86, 40, 72),  # rows 70 … 76 → 16, columns 40 … 61 → 32
+        (80, 96, 70, 86),  # rounded up within the map
+    ]
 
 
 MAPS = Case(48, 40, (((3.0, 5.0, 40.0, 30.0), (20.0, 40.0, 150.0, 180.0)), (), ((0.0, 0.0, 9.0, 9.0),)))

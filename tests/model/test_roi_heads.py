@@ -85,6 +85,21 @@ def test_a_batch_of_pictures_without_instances_trains_as_torchvisions() -> None:
     assert [int(count) for count in asdict(ours.roi_heads.telemetry).values()] == [0] * 5
 
 
+def test_losses_and_gradients_in_mixed_precision_are_those_of_float_to_bfloat16s_precision() -> None:
+    ours, plain = pair(choosing_everything(tiny_config()))
+    ours.to(memory_format=torch.channels_last)
+    with picture_seeds(ours, [sample.seed for sample in SAMPLES]), torch.autocast("cpu", torch.bfloat16):
+        losses = losses_of(ours, SAMPLES)
+    expected = losses_of(plain, SAMPLES)
+    torch.testing.assert_close({k: v.float() for k, v in losses.items()}, expected, rtol=0.05, atol=1e-3)
+    grads, expected_grads = (
+        torch.cat([grad.flatten() for grad in gradients(network, found).values()])
+        for network, found in ((ours, losses), (plain, expected))
+    )
+    assert torch.nn.functional.cosine_similarity(grads, expected_grads, dim=0) > 0.99
+    assert grads.norm().item() == pytest.approx(expected_grads.norm().item(), rel=0.05)
+
+
 def test_detections_are_torchvisions() -> None:
     ours, plain = pair(tiny_config())
     images, _ = as_torchvision(SAMPLES)

@@ -25,7 +25,7 @@ _OTHER_PASSWORD: Final = re.compile(
     (?:
         [^\s?"'<>]* (?=@)                      # as far as it reaches: a raw @ or / may be a part of it
       | [^\s"'<>]* (?=@)                       # with a raw ?
-      | (?!{_PORT}) (?: \S* | .*? ) (?=@)      # with raw quotes, with raw spaces
+      | (?!{_PORT}) (?: \S* | .*? (?: @ [^\s"'<>]* )? ) (?=@)  # with raw quotes, with raw spaces
     )
     """,
     re.IGNORECASE | re.VERBOSE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from maskrcnn_exp.record.secrets import mask_urls
@@ -98,6 +98,8 @@ def test_shapes_of_urls(text: str, masked: str) -> None:
     assert mask_urls(text) == masked
 
 
+@example(": @@", "postgresql")
+@example(": @a@", "postgresql")
 @given(st.text(st.sampled_from("ab:/@?#&= 'p"), max_size=60), STORAGES)
 def test_masking_twice_is_masking_once(text: str, scheme: str) -> None:
     once = mask_urls(f"{scheme}://{text}")

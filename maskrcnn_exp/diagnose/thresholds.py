@@ -130,7 +130,6 @@ STILL_LEARNING: Final = 0.05  # fall per recent epochs of a loss that still lear
 # --- generalisation ---------------------------------------------------------------------------------------------
 
 OVERFIT: Final = 0.05  # validation loss above its best (log doctors: 5 %), and beyond its noise
-OVERFIT_MUCH: Final = 0.15  # theirs for the worse case
 OVERFIT_SEVERE: Final = 0.30  # with AP falling or flat: a third of the validation loss is memory
 VALIDATION_GAP: Final = 2.0  # validation over training loss; shapes 1.05, nuclei 0.9, balloon (61 pictures) 1.6
 

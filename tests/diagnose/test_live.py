@@ -128,3 +128,11 @@ def test_an_epoch_costs_less_than_20_ms_of_the_processor(tmp_path: Path) -> None
             live.after_epoch(epoch, {tag: points[1] for tag, points in by_epoch.items() if 1 in points}, log)
             seconds.append(time.process_time() - started)
     assert min(seconds) < 0.02
+
+
+def test_a_verdict_that_is_not_sure_does_not_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = begin("stop", "shapes_mult_0.02", tmp_path)
+    monkeypatch.setattr("maskrcnn_exp.diagnose.thresholds.SURE_ENOUGH_TO_STOP", 0.99)
+    with RunLog.open(tmp_path) as log:
+        play(live, "shapes_mult_0.02", log, range(1, 7))
+    assert live.stop is None

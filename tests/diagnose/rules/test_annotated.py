@@ -72,3 +72,11 @@ def test_recall_far_above_precision_with_an_unsure_rpn_means_objects_without_ann
     assert not math.isnan(verdict.confidence)
     assert objects_unannotated(changed(missing, loss__train_loss_objectness=0.006)) == []
     assert objects_unannotated(SHAPES) == []
+
+
+def test_a_third_easier_on_validation_is_a_warning_and_half_is_severe() -> None:
+    told = []
+    for factor in (0.68, 0.5):
+        (verdict,) = training_is_noisier(changed(SHAPES, loss__val_loss_mask=lambda v, by=factor: by * v))
+        told.append(verdict.severity)
+    assert told == ["warning", "severe"]

@@ -72,3 +72,9 @@ def test_a_mid_grey_of_three_deviations_is_still_a_picture() -> None:
 
     assert told(0.1) == 0  # 3
     assert told(0.05) == 1  # 6
+
+
+def test_a_deviation_of_a_hundredth_is_named_even_at_mid_grey() -> None:
+    grey = with_facts(SHAPES, image_mean=(0.5, 0.5, 0.5), image_std=(0.01, 0.01, 0.01))
+    assert len(pixel_normalisation(grey)) == 1
+    assert pixel_normalisation(with_facts(grey, image_std=(0.04, 0.04, 0.04))) == []

@@ -74,3 +74,12 @@ def test_ap_that_still_rises_at_the_end_asks_for_more_epochs_in_proportion() -> 
     assert 6 < int(verdict.prescription.words[0].removeprefix("trainer.epochs=")) <= 12
     assert unfinished(recorded("shapes_mult_1", 5)) == []
     assert unfinished(NUCLEI) == []
+
+
+def test_a_total_that_still_falls_by_four_percent_is_no_plateau() -> None:
+    def told(fall: float) -> int:
+        total = np.r_[np.full(16, 1.5), np.linspace(1.5, 1.5 * (1 - fall), 6)]
+        return len(plateau(changed(NUCLEI, loss__train_total=total, lr__mask=0.001, mAP__segm_AP=0.4)))
+
+    assert told(0.04) == 0
+    assert told(0.01) == 1

@@ -129,3 +129,12 @@ def test_a_fast_head_among_fast_ones_is_not_the_one_to_blame() -> None:
     assert overdriven_part(together) == []
     alone = changed(HEALTHY, update_ratio__mask=lambda ratio: 10 * ratio, loss__train_loss_mask=stuck)
     assert [verdict.part for verdict in overdriven_part(alone)] == ["mask"]
+
+
+def test_a_mask_loss_five_percent_above_its_best_does_not_suffer() -> None:
+    def told(rise: float) -> int:
+        loss = [0.9, 0.5, 0.3, 0.2, 0.2, 0.2 * (1 + rise)]
+        return len(overdriven_part(changed(HEALTHY, update_ratio__mask=lambda r: 30 * r, loss__train_loss_mask=loss)))
+
+    assert told(0.05) == 0
+    assert told(0.4) == 1

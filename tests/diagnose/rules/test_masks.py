@@ -106,3 +106,25 @@ def test_pixels_missed_and_added_alike_are_no_matter_of_the_loss() -> None:
         assert verdict.prescription is not None
         words.append(verdict.prescription.command)
     assert words == ["check-data", "train"]
+
+
+def test_ap_that_rises_by_two_points_follows_the_loss() -> None:
+    falling = np.linspace(0.5, 0.15, len(NUCLEI))
+
+    def told(points: float) -> int:
+        """The recent epochs are the last six of the eighteen that are settled, five steps of the line."""
+        ap = np.r_[np.full(16, 0.2), np.linspace(0.2, 0.2 + points / 100, 6)]
+        both = {"loss__train_loss_mask": falling, "loss__val_loss_mask": falling}
+        return len(mask_ap_does_not_follow(changed(NUCLEI, **both, mAP__segm_AP=ap)))
+
+    assert told(2.0) == 0
+    assert told(0.5) == 1
+
+
+def test_box_losses_that_only_began_to_fall_are_not_good() -> None:
+    tags = {"loss/train_loss_mask": np.full(10, 0.5), "loss/train_loss_objectness": np.linspace(1, 0.3, 10)}
+    told = [
+        len(boxes_good_masks_bad(made(tags | {"loss/train_loss_classifier": np.linspace(1, end, 10)})))
+        for end in (0.7, 0.3)
+    ]
+    assert told == [0, 1]

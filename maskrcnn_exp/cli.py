@@ -171,7 +171,7 @@ def _train_job(config: Any) -> float | None:
     hydra_config = HydraConfig.get()
     trial = current_trial()
     if trial is not None:
-        from maskrcnn_exp.sweep.health import mask_chance
+        from maskrcnn_exp.diagnose.chance import mask_chance
 
         trial.mask_chance = mask_chance(plain.model.mask_loss.bce_weight, plain.model.mask_loss.dice_weight)
     settings = RunSettings(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import torch
 
 from benchmarks.bench.row import Row, table
-from maskrcnn_exp.record.atomic import write_atomic
+from maskrcnn_exp.record.atomic import write_text_atomic
 from maskrcnn_exp.record.environment import environment
 
 __all__ = ["END", "START", "with_section", "write_section"]
@@ -23,12 +23,7 @@ _VERSIONS: Final = ("torch", "torchvision", "lightning-fabric", "pycocotools", "
 def write_section(path: Path, rows: Sequence[Row], profile: str) -> None:
     """Put the table, the machine and the profile into the file."""
     text = "\n\n".join(["## Speed", _machine(), table(rows), "### Where a step spends its time", profile])
-    document = with_section(path.read_text(), text).encode()
-
-    def write(file: BinaryIO) -> None:
-        file.write(document)
-
-    write_atomic(path, write)
+    write_text_atomic(path, with_section(path.read_text(), text))
 
 
 def with_section(document: str, section: str) -> str:

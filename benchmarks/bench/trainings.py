@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -145,12 +145,8 @@ def side_by_side(
     """
     config, state, data = _build(words, classes)
     theirs = reference.start(config, data, state.network, state.fabric.device, amp)
-    with tempfile.TemporaryDirectory() as folder:
-        ours = OurTraining(state, config.trainer.log_every_steps, Path(folder))
-        try:
-            yield SideBySide(config, ours, ReferenceTraining(theirs), batches or _first_batches(data, keep))
-        finally:
-            ours.close()
+    with _ours(config, state) as ours:
+        yield SideBySide(config, ours, ReferenceTraining(theirs), batches or _first_batches(data, keep))
 
 
 @contextmanager
@@ -160,14 +156,17 @@ def in_turns(
     """Build ours here and the reference in another process; arguments as for `side_by_side`."""
     config, state, data = _build(words, classes)
     batches = batches or _first_batches(data, keep)
-    theirs = RemoteReference(words, batches, classes)
-    with tempfile.TemporaryDirectory() as folder:
-        ours = OurTraining(state, config.trainer.log_every_steps, Path(folder))
-        try:
-            yield Turns(ours, theirs, batches)
-        finally:
-            ours.close()
-            theirs.close()
+    with _ours(config, state) as ours, closing(RemoteReference(words, batches, classes)) as theirs:
+        yield Turns(ours, theirs, batches)
+
+
+@contextmanager
+def _ours(config: TrainConfig, state: TrainState) -> Iterator[OurTraining]:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        closing(OurTraining(state, config.trainer.log_every_steps, Path(folder))) as ours,
+    ):
+        yield ours
 
 
 def reference_training(words: Sequence[str], classes: int) -> ReferenceTraining:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import yaml  # type: ignore[import-untyped]
+
 from maskrcnn_exp.diagnose.curves import Crash, Curves
 from maskrcnn_exp.diagnose.facts import RunFacts
 from maskrcnn_exp.model.parts import LOSSES, PARTS
@@ -53,8 +55,6 @@ def points_of(history: History) -> tuple[Points, Points]:
 
 def facts_of(folder: Path) -> RunFacts:
     """Return what the folder's configuration says; nothing where there is none."""
-    import yaml  # type: ignore[import-untyped]
-
     config = folder / ".hydra/config.yaml"
     if not config.is_file():
         return RunFacts()

@@ -11,12 +11,11 @@ from maskrcnn_exp.diagnose.curves import Curves
 from maskrcnn_exp.diagnose.foreign import curves_of_log
 from maskrcnn_exp.diagnose.foreign_files import LOG_FILES, read_events, read_log_file
 from maskrcnn_exp.errors import DataError
-from maskrcnn_exp.record.history import History
+from maskrcnn_exp.record.history import EVENT_FILES, History
 
 __all__ = ["curves_at", "runs_under"]
 
 _EVENTS: Final = "*tfevents*"
-_OWN_EVENTS: Final = "events.out.tfevents.*"
 
 
 def runs_under(path: Path) -> list[Path]:
@@ -31,11 +30,11 @@ def runs_under(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise DataError(f"{path}: no such file or folder. Give a run folder, a study folder, or a log file.")
-    found = {events.parent for events in path.rglob(_OWN_EVENTS)}
+    found = {events.parent for events in path.rglob(EVENT_FILES)}
     found |= {log.parent for name in LOG_FILES[:3] for log in path.rglob(name)}
     if not found:
         raise DataError(
-            f"{path}: no record in this folder or below it. Expected {_OWN_EVENTS}, or one of {', '.join(LOG_FILES)}."
+            f"{path}: no record in this folder or below it. Expected {EVENT_FILES}, or one of {', '.join(LOG_FILES)}."
         )
     return sorted(found, key=_natural)
 
@@ -62,7 +61,7 @@ def curves_at(path: Path) -> Curves:
         return curves_of_log(read_log_file(log), str(log))
     log = _log_in(folder)
     if log is None:
-        raise DataError(f"{path}: no record. Expected {_OWN_EVENTS}, or one of {', '.join(LOG_FILES)}.")
+        raise DataError(f"{path}: no record. Expected {EVENT_FILES}, or one of {', '.join(LOG_FILES)}.")
     return curves_of_log(read_log_file(log), str(log))
 
 
@@ -74,7 +73,7 @@ def _has_log(folder: Path) -> bool:
 
 def _is_run(folder: Path) -> bool:
     """Say whether event files hold a run; a study's own hold none and its trials lie below."""
-    below = any(folder.glob(f"*/{_OWN_EVENTS}"))
+    below = any(folder.glob(f"*/{EVENT_FILES}"))
     return not below or own_record.is_own(History.read(folder))
 
 

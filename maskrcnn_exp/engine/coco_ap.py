@@ -47,6 +47,16 @@ class Detections:
     scores: NDArray[np.float32]  # [k], 0..1
     rles: list[Rle] = field(repr=False)  # k compressed RLEs: size [h, w], counts as bytes
 
+    def take(self, places: NDArray[np.int64]) -> Detections:
+        """Return the detections at these places, in this order."""
+        return Detections(
+            image_index=self.image_index,
+            boxes_xyxy=self.boxes_xyxy[places],
+            labels=self.labels[places],
+            scores=self.scores[places],
+            rles=[self.rles[place] for place in places],
+        )
+
 
 @dataclass(frozen=True)
 class CocoResult:

@@ -111,14 +111,7 @@ def correct_classes(detections: Detections, ious: NDArray[np.float64], labels: N
         kept[row] = not taken[best]
         corrected[row] = labels[best]
         taken[best] = True
-    places = np.flatnonzero(kept)
-    return Detections(
-        image_index=detections.image_index,
-        boxes_xyxy=detections.boxes_xyxy[places],
-        labels=corrected[places],
-        scores=detections.scores[places],
-        rles=[detections.rles[place] for place in places],
-    )
+    return replace(detections, labels=corrected).take(np.flatnonzero(kept))
 
 
 def correct_masks(detections: Detections, sample: Sample, truths: list[Any]) -> Detections:

@@ -61,7 +61,8 @@ def find_overlaps(
 
 
 def _of_picture(annotations: list[dict[str, Any]], found: Detections, kind: Literal["bbox", "segm"]) -> Overlaps:
-    found = _by_score(found)
+    # Of equal scores the earlier one first, as COCO has it.
+    found = found.take(np.argsort(-found.scores, kind="stable"))
     objects = [item for item in annotations if not item["iscrowd"]]
     crowds = [item for item in annotations if item["iscrowd"]]
     shares = _ious(found, crowds, kind)  # [k, crowds]
@@ -73,17 +74,6 @@ def _of_picture(annotations: list[dict[str, Any]], found: Detections, kind: Lite
         object_rles=[item["segmentation"] for item in objects],
         ious=_ious(found, objects, kind),
         in_crowd=shares.max(axis=1, initial=0),
-    )
-
-
-def _by_score(found: Detections) -> Detections:
-    order = np.argsort(-found.scores, kind="stable")  # of equal scores the earlier one first, as COCO has it
-    return Detections(
-        image_index=found.image_index,
-        boxes_xyxy=found.boxes_xyxy[order],
-        labels=found.labels[order],
-        scores=found.scores[order],
-        rles=[found.rles[place] for place in order],
     )
 
 

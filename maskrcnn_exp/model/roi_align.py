@@ -22,7 +22,7 @@ from torch import Tensor
 from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.poolers import LevelMapper
 
-__all__ = ["MatrixRoiAlign", "axis_weights", "roi_align_matrix"]
+__all__ = ["ROUND_REGIONS", "MatrixRoiAlign", "axis_weights", "roi_align_matrix"]
 
 _WHOLE = 8192
 """Map cells up to which all regions of a picture are multiplied with the whole map."""
@@ -33,7 +33,7 @@ _TILE = 32
 _PRODUCT = 2**22
 """Numbers between the two products up to which several pictures are multiplied at once, 8 MB of bfloat16."""
 
-_ROUND_CELLS, _ROUND_REGIONS = 16, 16
+_ROUND_CELLS, ROUND_REGIONS = 16, 16
 """Windows and groups grow to multiples of these: oneDNN compiles a kernel for every new shape, milliseconds each."""
 
 
@@ -117,7 +117,7 @@ def _groups(regions: Tensor, counts: list[int], output_size: int, shape: torch.S
             if count:
                 yield from _tiled(picture, regions, slice(starts[picture], starts[picture + 1]), height, width)
         return
-    longest = -(-max(counts) // _ROUND_REGIONS) * _ROUND_REGIONS
+    longest = -(-max(counts) // ROUND_REGIONS) * ROUND_REGIONS
     places = torch.arange(longest).expand(len(counts), -1)
     members = torch.tensor(starts[:-1])[:, None] + places
     members[places >= torch.tensor(counts)[:, None]] = len(regions)
@@ -139,7 +139,7 @@ def _tiled(picture: int, regions: Tensor, own: slice, height: int, width: int) -
     reach = torch.stack([x1, y1, -torch.maximum(x2, x1 + 1), -torch.maximum(y2, y1 + 1)], dim=1)
     for members in torch.split(tile.argsort(stable=True), sizes[sizes > 0].tolist()):
         left, top, right, bottom = reach[members].amin(dim=0).tolist()
-        padding = members.new_full((-len(members) % _ROUND_REGIONS,), len(regions))
+        padding = members.new_full((-len(members) % ROUND_REGIONS,), len(regions))
         padded = torch.cat([members + own.start, padding])
         vertical, horizontal = _span(top, -bottom, height), _span(left, -right, width)
         yield _Group(slice(picture, picture + 1), padded[None], *vertical, *horizontal)

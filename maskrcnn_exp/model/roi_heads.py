@@ -17,11 +17,9 @@ from torchvision.models.detection.roi_heads import (
 
 from maskrcnn_exp.model.losses import MaskTelemetry, mask_loss, mask_telemetry
 from maskrcnn_exp.model.mask_targets import cut_mask_targets, project_masks
+from maskrcnn_exp.model.roi_align import ROUND_REGIONS
 
 __all__ = ["MaskRoiHeads"]
-
-
-_ROUND_REGIONS = 16
 
 
 class MaskRoiHeads(RoIHeads):  # type: ignore[misc]
@@ -126,16 +124,15 @@ class MaskRoiHeads(RoIHeads):  # type: ignore[misc]
         return logits[:count]
 
     def _rounded(self, boxes: list[Tensor], head: nn.Module) -> list[Tensor]:
-        """Add regions of one pixel to the last picture until their number is a multiple of `_ROUND_REGIONS`.
+        """Add regions of one pixel to the last picture until their number is a multiple of `ROUND_REGIONS`.
 
         On a CPU oneDNN compiles its kernels anew for every number of regions, milliseconds each. Not where a norm
         layer would count the added ones.
         """
-        missing = -sum(len(picture) for picture in boxes) % _ROUND_REGIONS
-        counted = any(
-            isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training for module in head.modules()
-        )
-        if not self.fast or missing == 0 or counted or boxes[-1].device.type != "cpu":
+        missing = -sum(len(picture) for picture in boxes) % ROUND_REGIONS
+        if not self.fast or missing == 0 or boxes[-1].device.type != "cpu":
+            return boxes
+        if any(isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training for module in head.modules()):
             return boxes
         pixel = boxes[-1].new_tensor([[0, 0, 1, 1]]).expand(missing, -1)
         return [*boxes[:-1], torch.cat([boxes[-1], pixel])]

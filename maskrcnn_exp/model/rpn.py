@@ -11,6 +11,7 @@ Shape letters: n pictures, a anchors of one picture, g objects of one picture, k
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +22,7 @@ from torchvision.ops import box_area
 
 from maskrcnn_exp.model.sampling import BalancedSampler
 
-__all__ = ["FastRegionProposalNetwork", "match_anchors", "suppress_per_level"]
+__all__ = ["Anchors", "FastRegionProposalNetwork", "match_anchors", "suppress_per_level"]
 
 _KEPT_SHAPES = 32
 """Picture shapes whose anchors are kept; multi-scale training sees more, and the oldest are made again."""
@@ -29,11 +30,24 @@ _KEPT_SHAPES = 32
 _SMOOTH_L1_BETA = 1 / 9  # torchvision's
 
 
+@dataclass(frozen=True)
+class Anchors:
+    """The anchors of one picture shape, with what the matching of every picture needs of them."""
+
+    boxes: Tensor  # float32 [a, 4], x1 y1 x2 y2
+    sides: tuple[Tensor, ...]  # the four columns of `boxes`, each a run of memory: float32 [a]
+    area: Tensor  # float32 [a]
+
+    @classmethod
+    def of(cls, boxes: Tensor) -> Anchors:
+        return cls(boxes, tuple(side.contiguous() for side in boxes.unbind(dim=1)), box_area(boxes))
+
+
 class FastRegionProposalNetwork(RegionProposalNetwork):  # type: ignore[misc]
     """RegionProposalNetwork with another forward. It needs a `BalancedSampler` as its sampler."""
 
     fg_bg_sampler: BalancedSampler
-    _anchors: dict[tuple[object, ...], Tensor]
+    _anchors: dict[tuple[object, ...], Anchors]
 
     @classmethod
     def take_over(cls, rpn: RegionProposalNetwork) -> FastRegionProposalNetwork:
@@ -47,22 +61,22 @@ class FastRegionProposalNetwork(RegionProposalNetwork):  # type: ignore[misc]
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         maps = list(features.values())
         logits, deltas = self.head(maps)
-        anchors = self._anchors_of(images, maps)  # [a, 4]
+        anchors = self._anchors_of(images, maps)
         level_sizes = [level[0].numel() for level in logits]
         logits, deltas = concat_box_prediction_layers(logits, deltas)  # [n * a, 1], [n * a, 4]
-        proposals = self._proposals(logits, deltas, anchors, images.image_sizes, level_sizes)
+        proposals = self._proposals(logits, deltas, anchors.boxes, images.image_sizes, level_sizes)
         if not self.training:
             return proposals, {}
         if targets is None:
             raise ValueError("targets must be given in training mode")
         return proposals, self._losses(logits.flatten(), deltas, anchors, [target["boxes"] for target in targets])
 
-    def _anchors_of(self, images: ImageList, maps: list[Tensor]) -> Tensor:
+    def _anchors_of(self, images: ImageList, maps: list[Tensor]) -> Anchors:
         key = (images.tensors.shape[-2:], *(level.shape[-2:] for level in maps), maps[0].device, maps[0].dtype)
         if key not in self._anchors:
             while len(self._anchors) >= _KEPT_SHAPES:
                 del self._anchors[next(iter(self._anchors))]
-            self._anchors[key] = self.anchor_generator(images, maps)[0]
+            self._anchors[key] = Anchors.of(self.anchor_generator(images, maps)[0])
         return self._anchors[key]
 
     @torch.no_grad()
@@ -85,21 +99,16 @@ class FastRegionProposalNetwork(RegionProposalNetwork):  # type: ignore[misc]
             for i in range(pictures)
         ]
 
-    def _losses(self, logits: Tensor, deltas: Tensor, anchors: Tensor, boxes: list[Tensor]) -> dict[str, Tensor]:
-        area = box_area(anchors)
-        pairs = [
-            match_anchors(
-                picture, anchors, area, self.proposal_matcher.high_threshold, self.proposal_matcher.low_threshold
-            )
-            for picture in boxes
-        ]
+    def _losses(self, logits: Tensor, deltas: Tensor, anchors: Anchors, boxes: list[Tensor]) -> dict[str, Tensor]:
+        matcher = self.proposal_matcher
+        pairs = [match_anchors(picture, anchors, matcher.high_threshold, matcher.low_threshold) for picture in boxes]
         sampled = self.fg_bg_sampler.choose([labels for labels, _ in pairs])
         start, positives, negatives, targets = 0, [], [], []
         for picture, (_, matched), (positive, negative) in zip(boxes, pairs, sampled, strict=True):
             positives.append(positive + start)
             negatives.append(negative + start)
-            targets.append(self.box_coder.encode_single(picture[matched[positive]], anchors[positive]))
-            start += len(anchors)
+            targets.append(self.box_coder.encode_single(picture[matched[positive]], anchors.boxes[positive]))
+            start += len(anchors.boxes)
         positive, negative = torch.cat(positives), torch.cat(negatives)
         count = len(positive) + len(negative)
         predicted = logits[torch.cat([positive, negative])]
@@ -146,7 +155,7 @@ def _levels(boxes: Tensor, scores: Tensor, usable: Tensor, counts: list[int]) ->
         yield (level_boxes, level_scores) if whole else (level_boxes[level_usable], level_scores[level_usable])
 
 
-def match_anchors(boxes: Tensor, anchors: Tensor, area: Tensor, high: float, low: float) -> tuple[Tensor, Tensor]:
+def match_anchors(boxes: Tensor, anchors: Anchors, high: float, low: float) -> tuple[Tensor, Tensor]:
     """Label the anchors of one picture and give each its best object.
 
     An anchor is positive where its best IoU is at least `high`, or where it is the best, or equally good, for some
@@ -154,8 +163,7 @@ def match_anchors(boxes: Tensor, anchors: Tensor, area: Tensor, high: float, low
 
     Args:
         boxes: float32 [g, 4]; g = 0 makes all anchors negative.
-        anchors: float32 [a, 4].
-        area: float32 [a], of the anchors.
+        anchors: a of them.
 
     Returns:
         Labels, float32 [a], 1 positive, 0 negative, -1 ignored; and the object of each anchor, int64 [a].
@@ -163,8 +171,8 @@ def match_anchors(boxes: Tensor, anchors: Tensor, area: Tensor, high: float, low
     Source: Ren et al. 2015, "Faster R-CNN", section 3.1.2; torchvision's Matcher.
     """
     if len(boxes) == 0:
-        return torch.zeros_like(area), torch.zeros_like(area, dtype=torch.int64)
-    overlap = _iou(boxes, anchors, area)  # [g, a]
+        return torch.zeros_like(anchors.area), torch.zeros_like(anchors.area, dtype=torch.int64)
+    overlap = _iou(boxes, anchors)  # [g, a]
     best, matched = overlap.max(dim=0)
     labels = torch.where(best < low, 0.0, -1.0)
     labels[best >= high] = 1.0
@@ -173,12 +181,12 @@ def match_anchors(boxes: Tensor, anchors: Tensor, area: Tensor, high: float, low
     return labels, matched
 
 
-def _iou(boxes: Tensor, anchors: Tensor, area: Tensor) -> Tensor:
-    """Return torchvision's box_iou, [g, a], column by column: rows of x and y are read in order."""
-    left, top, right, bottom = (side.contiguous() for side in anchors.unbind(dim=1))
+def _iou(boxes: Tensor, anchors: Anchors) -> Tensor:
+    """Return torchvision's box_iou, [g, a]."""
+    left, top, right, bottom = anchors.sides
     x1, y1, x2, y2 = (side[:, None] for side in boxes.unbind(dim=1))
     width = (torch.minimum(x2, right) - torch.maximum(x1, left)).clamp_(min=0)
     height = (torch.minimum(y2, bottom) - torch.maximum(y1, top)).clamp_(min=0)
     shared = width.mul_(height)
-    overlap: Tensor = shared / (box_area(boxes)[:, None] + area - shared)
+    overlap: Tensor = shared / (box_area(boxes)[:, None] + anchors.area - shared)
     return overlap

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from maskrcnn_exp.diagnose.curves import Curves
 from maskrcnn_exp.diagnose.diagnosis import Diagnosis, diagnose
@@ -15,7 +14,7 @@ from maskrcnn_exp.diagnose.sources import curves_at, runs_under
 from maskrcnn_exp.diagnose.text import console_text, report_section
 from maskrcnn_exp.diagnose.verdict import Severity
 from maskrcnn_exp.errors import DataError
-from maskrcnn_exp.record.atomic import write_atomic
+from maskrcnn_exp.record.atomic import write_text_atomic
 
 __all__ = ["FOUND", "run"]
 
@@ -95,9 +94,4 @@ def _write_report(judged: Sequence[_Judged], folder: Path) -> None:
             if save_picture(verdict, one.curves, folder / name):
                 names[place] = name
         sections.append(report_section(one.diagnosis, one.curves, names))
-    text = "\n".join(["# Diagnosis", "", *sections])
-
-    def write(file: BinaryIO) -> None:
-        file.write(text.encode())
-
-    write_atomic(folder / "diagnosis.md", write)
+    write_text_atomic(folder / "diagnosis.md", "\n".join(["# Diagnosis", "", *sections]))

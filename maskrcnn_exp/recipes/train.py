@@ -122,8 +122,8 @@ def _train(
     with log, saver, stop_on_signals(epochs.say_signal) as stop:
         epochs.run(stop)
     console.print(_farewell(saver, trainer.monitor, settings))
-    if doctor.answer():
-        console.print(doctor.answer())
+    if answer := doctor.answer():
+        console.print(answer)
     return state.progress.best_value
 
 

@@ -11,7 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal
 
-__all__ = ["remove_leftovers", "sync_folder", "temporary_beside", "write_atomic", "write_json_atomic"]
+__all__ = [
+    "remove_leftovers",
+    "sync_folder",
+    "temporary_beside",
+    "write_atomic",
+    "write_json_atomic",
+    "write_text_atomic",
+]
 
 _TEMPORARY: Final = re.compile(r"\.(?:writing|linking)-(\d{1,9})-\d+\.tmp")  # process id, then a time
 
@@ -64,14 +71,18 @@ def remove_leftovers(folder: Path) -> list[Path]:
     return leftovers
 
 
-def write_json_atomic(path: Path, data: object) -> None:
-    """Write `data` as indented JSON. NaN and infinity become the strings "nan", "inf", "-inf"; a Path its text."""
-    text = json.dumps(_plain(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+def write_text_atomic(path: Path, text: str) -> None:
+    """Write `text` as UTF-8."""
 
     def write(file: BinaryIO) -> None:
         file.write(text.encode())
 
     write_atomic(path, write)
+
+
+def write_json_atomic(path: Path, data: object) -> None:
+    """Write `data` as indented JSON. NaN and infinity become the strings "nan", "inf", "-inf"; a Path its text."""
+    write_text_atomic(path, json.dumps(_plain(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def sync_folder(folder: Path) -> None:

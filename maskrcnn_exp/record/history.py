@@ -23,9 +23,9 @@ from maskrcnn_exp.record.scalar_blocks import ScalarBlock, read_blocks
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["History", "Series"]
+__all__ = ["EVENT_FILES", "History", "Series"]
 
-_PATTERN: Final = "events.out.tfevents.*"
+EVENT_FILES: Final = "events.out.tfevents.*"
 _TEXT_SUFFIX: Final = "/text_summary"  # torch's SummaryWriter adds it to every text tag
 _SCALAR_TYPES: Final[dict[int, tuple[str, str]]] = {  # type -> repeated field, dtype of packed bytes
     types_pb2.DT_FLOAT: ("float_val", "<f4"),
@@ -76,10 +76,10 @@ class History:
         Raises:
             DataError: no such folder, or no event file in it.
         """
-        files = sorted(run_folder.glob(_PATTERN), key=lambda path: path.name)
+        files = sorted(run_folder.glob(EVENT_FILES), key=lambda path: path.name)
         if not files:
             problem = "no event file in this folder" if run_folder.is_dir() else "no such folder"
-            raise DataError(f"{run_folder}: {problem}. Expected a run folder with {_PATTERN}.")
+            raise DataError(f"{run_folder}: {problem}. Expected a run folder with {EVENT_FILES}.")
         history = cls(run_folder, tuple(files))
         wanted = None if tags is None else frozenset(tags)
         for path in files:

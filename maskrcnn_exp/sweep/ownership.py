@@ -6,10 +6,10 @@ import platform
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from maskrcnn_exp.errors import ConfigError
-from maskrcnn_exp.record.atomic import write_atomic
+from maskrcnn_exp.record.atomic import write_text_atomic
 from maskrcnn_exp.sweep import attrs
 from maskrcnn_exp.sweep.presence import a_worker_lives
 
@@ -72,7 +72,7 @@ def claim_folder(study: Study, folder: Path, *, is_new: bool) -> None:
     if owner is None or is_new:
         owner = _Owner(uuid.uuid4().hex, study.study_name)
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / _FILE, owner)
+        write_text_atomic(folder / _FILE, f"{owner.study_id}\n{owner.study_name}\n")
     study.set_user_attr(attrs.HOME, f"{platform.node()}:{folder}")
     study.set_user_attr(attrs.STUDY_ID, owner.study_id)
 
@@ -104,10 +104,3 @@ def _read(folder: Path) -> _Owner | None:
         return None
     study_id, _, study_name = text.partition("\n")
     return _Owner(study_id, study_name.rstrip("\n"))
-
-
-def _write(path: Path, owner: _Owner) -> None:
-    def write(file: BinaryIO) -> None:
-        file.write(f"{owner.study_id}\n{owner.study_name}\n".encode())
-
-    write_atomic(path, write)

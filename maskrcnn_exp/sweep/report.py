@@ -6,11 +6,11 @@ import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 import optuna
 
-from maskrcnn_exp.record.atomic import write_atomic
+from maskrcnn_exp.record.atomic import write_text_atomic
 from maskrcnn_exp.sweep.repeat_stats import RepeatVerdict
 from maskrcnn_exp.sweep.report_text import Facts, sections
 
@@ -40,11 +40,7 @@ def write_report(study: optuna.Study, folder: Path, *, command: str, repeat: Rep
     parts = sections(facts, command, repeat, pictures)
     path = folder / REPORT_FILE
     text = "\n\n".join(part for part in parts if part) + "\n"
-
-    def write(file: BinaryIO) -> None:
-        file.write(text.encode())
-
-    write_atomic(path, write)
+    write_text_atomic(path, text)
     return path
 
 

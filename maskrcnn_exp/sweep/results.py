@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import optuna
 import yaml  # type: ignore[import-untyped]
 from optuna.trial import FrozenTrial
 
-from maskrcnn_exp.record.atomic import write_atomic
+from maskrcnn_exp.record.atomic import write_text_atomic
 from maskrcnn_exp.sweep.attrs import OVERRIDES
 from maskrcnn_exp.sweep.standing import Standing, run_folder, train_command
 
@@ -115,12 +115,7 @@ def _seeds(trial: FrozenTrial, run: Path, seed_key: str) -> list[int]:
 
 
 def _write_yaml(path: Path, entry: Mapping[str, object]) -> None:
-    text = yaml.safe_dump(_plain(entry), sort_keys=False, allow_unicode=True, width=10_000)
-
-    def write(file: BinaryIO) -> None:
-        file.write(text.encode())
-
-    write_atomic(path, write)
+    write_text_atomic(path, yaml.safe_dump(_plain(entry), sort_keys=False, allow_unicode=True, width=10_000))
 
 
 def _plain(value: object) -> Any:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from maskrcnn_exp.record.atomic import write_atomic
+from maskrcnn_exp.record.atomic import write_text_atomic
 from maskrcnn_exp.record.secrets import mask_urls
 from maskrcnn_exp.sweep.storage import StorageSpec
 from maskrcnn_exp.sweep.words import bare_key, value_text
@@ -25,7 +25,7 @@ def save_config(config: Any, folder: Path) -> None:
 
     text = mask_urls(OmegaConf.to_yaml(config))
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(folder / "multirun.yaml", lambda file: _write(file, text))
+    write_text_atomic(folder / "multirun.yaml", text)
 
 
 def trial_config(config: Any, spec: StorageSpec) -> Any:
@@ -63,7 +63,3 @@ def _is_ours(key: str) -> bool:
 def _literal(text: str) -> str:
     """Escape what OmegaConf would take for an interpolation."""
     return _INTERPOLATION.sub(lambda match: f"{match[1]}{match[1]}\\${{", text)
-
-
-def _write(file: Any, text: str) -> None:
-    file.write(text.encode())

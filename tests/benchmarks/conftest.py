@@ -1,4 +1,4 @@
-"""One thread for tiny networks: two threads that wait for each other on a busy machine take twenty times as long."""
+"""The benchmarks set torch up as a training does; other tests of the same process get it back as it was."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import torch
 
 
 @pytest.fixture(autouse=True, scope="package")
-def one_thread() -> Iterator[None]:
+def torch_as_it_was() -> Iterator[None]:
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(False)

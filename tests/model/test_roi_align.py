@@ -25,11 +25,11 @@ def setting(**values: int) -> Iterator[None]:
     """Other sizes of tiles, windows and groups."""
     with ExitStack() as stack:
         for name, value in values.items():
-            stack.enter_context(patch.object(module, f"_{name}", value))
+            stack.enter_context(patch.object(module, name, value))
         yield
 
 
-SMALL_TILES = {"WHOLE": 0, "TILE": 4, "ROUND_CELLS": 3, "ROUND_REGIONS": 2}
+SMALL_TILES = {"_WHOLE": 0, "_TILE": 4, "_ROUND_CELLS": 3, "ROUND_REGIONS": 2}
 """Every map goes by tiles, and small maps have many."""
 
 
@@ -72,14 +72,14 @@ def test_no_box_in_any_picture_gives_an_empty_tensor_that_can_go_backward() -> N
 @example(case=Case(32, 32, (((-4.0, -4.0, 2.0, 2.0), (125.9, 125.9, 126.1, 126.1)),)), tile=4, cells=1)
 @example(case=Case(16, 16, (((60.0, 60.0, 64.0, 64.0), (63.9, 63.9, 68.0, 90.0)),)), tile=4, cells=1)  # the last cell
 def test_tiles_give_torchvisions_values_and_gradients(case: Case, tile: int, cells: int) -> None:
-    with setting(WHOLE=0, TILE=tile, ROUND_CELLS=cells, ROUND_REGIONS=2):
+    with setting(_WHOLE=0, _TILE=tile, _ROUND_CELLS=cells, ROUND_REGIONS=2):
         assert_gives_torchvisions(case)
 
 
 @settings(max_examples=20, deadline=None)
 @given(case=cases(), together=st.sampled_from([1, 20_000]))
 def test_pictures_multiplied_one_by_one_or_together_give_torchvisions_values(case: Case, together: int) -> None:
-    with setting(PRODUCT=together):
+    with setting(_PRODUCT=together):
         assert_gives_torchvisions(case)
 
 
@@ -91,7 +91,7 @@ def test_a_large_map_goes_by_tiles_and_gives_torchvisions_values_and_gradients()
     boxes = torch.cat([corners, corners + sides], dim=2)
     case = Case(200, 336, tuple(tuple(map(tuple, picture)) for picture in boxes.tolist()))
     assert_gives_torchvisions(case)
-    with setting(WHOLE=10**9):
+    with setting(_WHOLE=10**9):
         whole, _ = pooled_with_gradients(MatrixRoiAlign(list(STRIDES), 7), case)
     tiled, _ = pooled_with_gradients(MatrixRoiAlign(list(STRIDES), 7), case)
     torch.testing.assert_close(tiled, whole, rtol=1e-5, atol=1e-5)
@@ -119,7 +119,7 @@ MAPS = Case(48, 40, (((3.0, 5.0, 40.0, 30.0), (20.0, 40.0, 150.0, 180.0)), (), (
 
 @pytest.mark.parametrize("tiled", [False, True])
 def test_rounding_up_the_number_of_regions_leaks_into_nothing(tiled: bool) -> None:
-    sizes = {**SMALL_TILES, "TILE": 16} if tiled else {}
+    sizes = {**SMALL_TILES, "_TILE": 16} if tiled else {}
     found = []
     for regions in (1, 2, 7, 64):
         with setting(**{**sizes, "ROUND_REGIONS": regions}):

@@ -128,9 +128,9 @@ def test_rounding_up_the_regions_changes_no_loss_gradient_or_detection(
     regions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = tiny_network()
-    monkeypatch.setattr(roi_heads, "_ROUND_REGIONS", 1)
+    monkeypatch.setattr(roi_heads, "ROUND_REGIONS", 1)
     expected = outcome(network)
-    monkeypatch.setattr(roi_heads, "_ROUND_REGIONS", regions)
+    monkeypatch.setattr(roi_heads, "ROUND_REGIONS", regions)
     found = outcome(network)
     assert sum(len(detections["labels"]) for detections in found[2]) > 0
     torch.testing.assert_close(found[0], expected[0], rtol=1e-5, atol=1e-6)
@@ -167,7 +167,7 @@ def normed_heads() -> ModelConfig:
 def test_added_regions_do_not_count_in_a_norm_that_learns(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     for regions in (1, 64):
-        monkeypatch.setattr(roi_heads, "_ROUND_REGIONS", regions)
+        monkeypatch.setattr(roi_heads, "ROUND_REGIONS", regions)
         network = tiny_network(normed_heads())
         with picture_seeds(network.train(), [sample.seed for sample in SAMPLES]):
             losses = losses_of(network, SAMPLES)

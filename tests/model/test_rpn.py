@@ -10,11 +10,10 @@ from torch import Tensor
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork
-from torchvision.ops import box_area
 from torchvision.ops import boxes as box_ops
 
 from maskrcnn_exp.model import rpn as module
-from maskrcnn_exp.model.rpn import FastRegionProposalNetwork, match_anchors, suppress_per_level
+from maskrcnn_exp.model.rpn import Anchors, FastRegionProposalNetwork, match_anchors, suppress_per_level
 from tests.model.rpn_cases import (
     HIGH,
     LOW,
@@ -34,7 +33,7 @@ from tests.model.tiny import tiny_network
 
 def assert_matches_torchvisions(boxes: Tensor, anchors: Tensor) -> Tensor:
     """Return the labels, which are torchvision's, as are the objects of the positive anchors."""
-    labels, matched = match_anchors(boxes, anchors, box_area(anchors), HIGH, LOW)
+    labels, matched = match_anchors(boxes, Anchors.of(anchors), HIGH, LOW)
     (expected,), (expected_boxes,) = plain_network().assign_targets_to_anchors([anchors], [{"boxes": boxes}])
     assert torch.equal(labels, expected)
     assert matched.dtype == torch.int64

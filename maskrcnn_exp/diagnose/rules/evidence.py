@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from maskrcnn_exp.diagnose.trends import running
 from maskrcnn_exp.diagnose.verdict import Evidence
 
 if TYPE_CHECKING:
@@ -40,7 +41,5 @@ def surety(times_over: float, least: float = 0.6) -> float:
 
 def since(curves: Curves, holds: NDArray[np.bool_]) -> int:
     """Return the first epoch of the unbroken run of epochs, up to the last one, for which `holds` is True."""
-    from maskrcnn_exp.diagnose.trends import running
-
     place = running(holds)
     return curves.epoch(-1 if place is None else place)

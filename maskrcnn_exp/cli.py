@@ -27,6 +27,7 @@ def cli() -> None:
     \b
       python -m maskrcnn_exp train                      a small network on drawn shapes, minutes on a CPU
       python -m maskrcnn_exp train lr.mask_mult=10      the mask head learns ten times faster
+      python -m maskrcnn_exp check-data dataset=coco dataset.root=FOLDER
       python -m maskrcnn_exp train dataset=coco dataset.root=FOLDER model=mobilenet_v2_fpn
       python -m maskrcnn_exp evaluate checkpoint=runs/maskrcnn/RUN/checkpoints/best.pt
       python -m maskrcnn_exp diagnose runs/maskrcnn/RUN what is wrong, and the command that mends it
@@ -89,6 +90,23 @@ def diagnose(runs: tuple[Path, ...], as_json: bool, fail_on: Any, report: Path |
     return run(runs, click.echo, as_json=as_json, fail_on=fail_on, report=report)
 
 
+@cli.command(
+    name="check-data",
+    context_settings=_PASS_ON,
+    add_help_option=False,
+    short_help="Check a dataset before training; `check-data --help` says how.",
+)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def check_data(words: tuple[str, ...]) -> None:
+    """Check a dataset before training: `check-data dataset=coco dataset.root=FOLDER`."""
+    if not words or "--help" in words or "-h" in words:
+        click.echo(_CHECK_DATA_HELP)
+        return
+    from maskrcnn_exp.recipes.check_data import run_words
+
+    run_words(words)
+
+
 _TRAIN_HELP = """usage: python -m maskrcnn_exp train [group=choice …] [key=value …]
 
   python -m maskrcnn_exp train                          a small network on drawn shapes, minutes on a CPU
@@ -114,6 +132,24 @@ classes, mask head or resolution, in points of AP, with boundary AP and TIDE's k
   output=FILE.json     also write the numbers as JSON
   oracle=false         leave out what holds mask AP back
   key=value            overrides, as for train: dataset=coco dataset.root=FOLDER evaluates on other pictures"""
+
+_CHECK_DATA_HELP = """usage: python -m maskrcnn_exp check-data dataset=… [key=value …]
+
+  python -m maskrcnn_exp check-data dataset=coco dataset.root=FOLDER
+  python -m maskrcnn_exp check-data dataset=coco dataset.train.annotations=FILE.json pictures=false
+  python -m maskrcnn_exp check-data dataset=coco dataset.root=FOLDER fix=repaired.json
+
+Says what is wrong with a dataset, which annotations or pictures, and what to do; the files are only read.
+
+  fix=PATH.json        also write a repaired COCO file and PATH.json.changes.txt, which names every change;
+                       for a validation file, PATH.val.json
+  json=true            print the report as JSON
+  pictures=false       look at the annotations alone, not into the picture files
+  output=FOLDER        where report.json and the contact sheet worst.png go; runs/check_data/<time> by default
+  key=value            as for train: the dataset, and the model (model=…, model.min_size=[…], model.anchor_sizes=[…]),
+                       for which the objects' sizes are judged
+
+Exit codes: 0 no errors (there may be warnings and notes), or all of them are repaired by fix=PATH · 3 errors"""
 
 
 def _run_hydra(words: list[str]) -> None:

@@ -38,7 +38,7 @@ from maskrcnn_exp.errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["opened", "orientation_of", "picture_size", "read_pixels", "read_rgb", "shown_size"]
+__all__ = ["opened", "orientation_of", "picture_size", "read_pixels", "read_rgb", "shown_size", "turned"]
 
 _ORIENTATION_TAG = 274
 _TURN = {
@@ -89,11 +89,14 @@ def read_pixels(path: Path, annotated_size: tuple[int, int] | None = None) -> np
     with opened(path) as picture:
         picture.load()
         orientation = orientation_of(picture)
-        if _keeps_stored_pixels(path, picture.size, orientation, annotated_size) or orientation not in _TURN:
-            turned = picture
-        else:
-            turned = picture.transpose(_TURN[orientation])
-        return _rgb_pixels(turned, path)
+        if _keeps_stored_pixels(path, picture.size, orientation, annotated_size):
+            return _rgb_pixels(picture, path)
+        return _rgb_pixels(turned(picture, orientation), path)
+
+
+def turned(picture: Image.Image, orientation: int) -> Image.Image:
+    """Return the picture as viewers show it; itself for an EXIF orientation without a turn."""
+    return picture.transpose(_TURN[orientation]) if orientation in _TURN else picture
 
 
 def picture_size(path: Path, annotated_size: tuple[int, int] | None = None) -> tuple[int, int]:

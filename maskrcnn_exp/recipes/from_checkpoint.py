@@ -8,27 +8,13 @@ from typing import Any
 from maskrcnn_exp.compose import compose, to_train_config
 from maskrcnn_exp.engine.checkpoint import Checkpoint
 from maskrcnn_exp.errors import ConfigError
+from maskrcnn_exp.recipes.words import split_words
 from maskrcnn_exp.schema import ModelConfig, TrainConfig
 
 __all__ = ["config_of", "split_words"]
 
 _ARCHITECTURE_MAY_CHANGE = ("min_size", "max_size", "score_threshold", "detections_per_image")
 """Model keys that evaluation may override: they leave every weight where it is."""
-
-
-def split_words(words: Sequence[str], known: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Part `key=value` words into the `known` keys and the overrides."""
-    own: dict[str, str] = {}
-    overrides: list[str] = []
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals:
-            raise ConfigError(f"{word}: expected key=value.")
-        if key in known:
-            own[key] = value
-        else:
-            overrides.append(word)
-    return own, overrides
 
 
 def config_of(checkpoint: Checkpoint, overrides: Sequence[str]) -> tuple[TrainConfig, str]:

@@ -20,6 +20,7 @@ HELP = """Usage: maskrcnn-exp [OPTIONS] COMMAND [ARGS]...
 
     python -m maskrcnn_exp train                      a small network on drawn shapes, minutes on a CPU
     python -m maskrcnn_exp train lr.mask_mult=10      the mask head learns ten times faster
+    python -m maskrcnn_exp check-data dataset=coco dataset.root=FOLDER
     python -m maskrcnn_exp train dataset=coco dataset.root=FOLDER model=mobilenet_v2_fpn
     python -m maskrcnn_exp evaluate checkpoint=runs/maskrcnn/RUN/checkpoints/best.pt
     python -m maskrcnn_exp diagnose runs/maskrcnn/RUN what is wrong, and the command that mends it
@@ -33,9 +34,10 @@ Options:
   -h, --help  Show this message and exit.
 
 Commands:
-  diagnose  Say what is wrong with runs, and the command that mends it.
-  evaluate  Evaluate a checkpoint: `evaluate checkpoint=PATH [overrides]`.
-  train     Train; takes Hydra overrides: `train --help` lists them.
+  check-data  Check a dataset before training; `check-data --help` says how.
+  diagnose    Say what is wrong with runs, and the command that mends it.
+  evaluate    Evaluate a checkpoint: `evaluate checkpoint=PATH [overrides]`.
+  train       Train; takes Hydra overrides: `train --help` lists them.
 """
 
 

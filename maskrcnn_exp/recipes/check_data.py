@@ -1,0 +1,200 @@
+"""Check a dataset before a training: what is wrong, how bad it is, and a repaired file."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from maskrcnn_exp.compose import compose, to_train_config
+from maskrcnn_exp.config_check import check_or_raise
+from maskrcnn_exp.data.audit.audit import Audited, Options, audit_coco, audit_opened
+from maskrcnn_exp.data.audit.contact_sheet import write_contact_sheet
+from maskrcnn_exp.data.audit.look import Look, LookAtAll, look_at_all
+from maskrcnn_exp.data.audit.repair_file import changes_path, refuse_impossible, write_repaired
+from maskrcnn_exp.data.audit.report import errors_in_words, report_json, report_lines
+from maskrcnn_exp.data.audit.sizes import Geometry
+from maskrcnn_exp.data.layout import coco_places
+from maskrcnn_exp.errors import ConfigError, DataError
+from maskrcnn_exp.recipes.words import split_words
+from maskrcnn_exp.record.atomic import write_atomic
+from maskrcnn_exp.record.console import Console
+from maskrcnn_exp.schema import CocoConfig, ModelConfig, TrainConfig
+
+__all__ = ["CheckSettings", "check_data", "run_words"]
+
+
+@dataclass(frozen=True)
+class CheckSettings:
+    """What the command line says beside the configuration."""
+
+    fix: Path | None = None  # the repaired training file; the validation file's is beside it
+    as_json: bool = False  # print the report as JSON
+    pictures: bool = True  # read the picture files
+    output: Path = Path("runs/check_data")  # folder of report.json and worst.png
+
+
+def run_words(words: Sequence[str]) -> None:
+    """Check as the command line says: `dataset=… [fix=PATH] [json=true] [pictures=false] [output=FOLDER] [overrides]`.
+
+    Raises:
+        DataError: there are errors that no repaired file mends.
+    """
+    own, overrides = split_words(words, ("fix", "json", "pictures", "output"))
+    config = to_train_config(compose(overrides))
+    check_or_raise(config)
+    started = time.strftime("%Y-%m-%d_%H-%M-%S")
+    settings = CheckSettings(
+        fix=Path(own["fix"]) if "fix" in own else None,
+        as_json=_truth("json", own.get("json", "false")),
+        pictures=_truth("pictures", own.get("pictures", "true")),
+        output=Path(own.get("output", f"runs/check_data/{started}")),
+    )
+    check_data(config, settings, Console(sys.stderr) if settings.as_json else Console())
+
+
+def check_data(config: TrainConfig, settings: CheckSettings, console: Console) -> None:
+    """Audit, report, and repair where asked.
+
+    Raises:
+        ConfigError: `fix` cannot be written where it was asked for.
+        DataError: there are errors, and no repaired file was asked for.
+    """
+    targets = _targets(config, settings)
+    options = _options(config, _reader(config, settings, console))
+    audited = _audit(config, options)
+    _report(config, settings, audited, console)
+    if isinstance(config.dataset, CocoConfig) and targets:
+        _repair(config.dataset, audited, targets, options, console)
+    elif wrong := errors_in_words(audited.findings):
+        raise DataError(f"{wrong}. The report says what to do about each.")
+
+
+def _truth(key: str, value: str) -> bool:
+    if value.lower() not in ("true", "false"):
+        raise ConfigError(f"{key}={value} must be true or false.")
+    return value.lower() == "true"
+
+
+def _options(config: TrainConfig, reader: LookAtAll | None) -> Options:
+    fraction = getattr(config.dataset, "val_fraction", 0.5)
+    return Options(_geometry(config.model), config.dataset.keep_empty, fraction, reader)
+
+
+def _geometry(model: ModelConfig) -> Geometry:
+    """Of the model at evaluation, which takes the last of several sizes."""
+    return Geometry(
+        min_size=model.min_size[-1],
+        max_size=model.max_size,
+        anchor_sizes=tuple(model.anchor_sizes),
+        anchor_ratios=tuple(model.anchor_ratios),
+        mask_resolution=model.mask_head.resolution,
+    )
+
+
+def _reader(config: TrainConfig, settings: CheckSettings, console: Console) -> LookAtAll | None:
+    """Read every file once, also where a repaired file is checked after the first."""
+    if not settings.pictures:
+        return None
+    seen: dict[str, Look] = {}
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = min(cores, 8) if config.trainer.num_workers < 0 else config.trainer.num_workers
+
+    def read(paths: Sequence[str]) -> list[Look]:
+        new = [path for path in paths if path not in seen]
+        with console.progress(len(new), description="pictures") as bar:
+            for path, found in zip(new, look_at_all(new, workers), strict=True):
+                seen[path] = found
+                bar.advance()
+        return [seen[path] for path in paths]
+
+    return read
+
+
+def _audit(config: TrainConfig, options: Options) -> Audited:
+    dataset = config.dataset
+    if isinstance(dataset, CocoConfig):
+        return audit_coco(coco_places(dataset), options)
+    from maskrcnn_exp.data.build import open_datasets  # imports torch, which the audit of COCO files does without
+    from maskrcnn_exp.data.mask_png import MaskPngDataset
+
+    train, val = open_datasets(dataset)
+    folders = [part.images if isinstance(part, MaskPngDataset) else None for part in (train, val)]
+    return audit_opened(train, val, folders, options)
+
+
+def _report(config: TrainConfig, settings: CheckSettings, audited: Audited, console: Console) -> None:
+    geometry = _geometry(config.model)
+    sheet = settings.output / "worst.png"
+    try:
+        settings.output.mkdir(parents=True, exist_ok=True)
+        tiles = write_contact_sheet(sheet, audited.findings, audited.shown)
+        content = report_json(audited, geometry, sheet if tiles else None)
+        text = json.dumps(content, indent=2)  # ASCII: a file_name may hold halves of characters
+        write_atomic(settings.output / "report.json", lambda file: _write(file, text))
+    except OSError as error:
+        raise ConfigError(
+            f"output={settings.output} cannot be written: {error.strerror}. Name another folder."
+        ) from error
+    if settings.as_json:
+        print(text)
+        return
+    console.print("\n".join(report_lines(audited, geometry)))
+    console.print(f"written: {settings.output / 'report.json'}" + (f" · {sheet}" if tiles else ""))
+
+
+def _write(file: BinaryIO, text: str) -> None:
+    file.write(f"{text}\n".encode())
+
+
+def _targets(config: TrainConfig, settings: CheckSettings) -> dict[str, Path]:
+    """The repaired file of each split. Raises ConfigError before any work is done."""
+    if settings.fix is None:
+        return {}
+    if not isinstance(config.dataset, CocoConfig):
+        raise ConfigError(f"fix={settings.fix} repairs COCO files: it needs dataset=coco.")
+    _, train, _, val = coco_places(config.dataset)
+    fix = settings.fix
+    targets = {"train": fix} if val is None else {"train": fix, "val": fix.with_name(f"{fix.stem}.val{fix.suffix}")}
+    for path in targets.values():
+        if not path.parent.is_dir():
+            raise ConfigError(f"fix={fix}: there is no folder {path.parent}. Make it first.")
+        if any(source is not None and path.exists() and path.samefile(source) for source in (train, val)):
+            raise ConfigError(f"fix={fix} would overwrite the file that is checked. Name a new file.")
+        if path.exists() and not changes_path(path).exists():
+            raise ConfigError(f"fix={fix}: {path} exists and is no file that check-data wrote. Name a new file.")
+    return targets
+
+
+def _repair(
+    dataset: CocoConfig, audited: Audited, targets: dict[str, Path], options: Options, console: Console
+) -> None:
+    """Write the repaired files and check them as their originals were checked."""
+    if set(audited.files) != set(targets):
+        raise DataError(f"{errors_in_words(audited.findings)}. Nothing was written.")
+    for audit in audited.files.values():
+        audit.case.repairs.settle(audit.references.images, len(audit.case.entries))
+        refuse_impossible(audit)
+    for name, audit in audited.files.items():
+        try:
+            changes = write_repaired(audit, targets[name])
+        except OSError as error:
+            raise ConfigError(f"fix={targets[name]} cannot be written: {error.strerror}. Name another file.") from error
+        console.print(f"repaired: {targets[name]}, {changes} changes: {changes_path(targets[name])}")
+    images, _, val_images, _ = coco_places(dataset)
+    again = audit_coco((images, targets["train"], val_images, targets.get("val")), options)
+    if wrong := errors_in_words(again.findings):
+        raise DataError(f"the repaired file still has {wrong}. Please report it with the file.")
+    console.print(f"to train on it: {' '.join(_typed(dataset, targets))}")
+
+
+def _typed(dataset: CocoConfig, targets: dict[str, Path]) -> list[str]:
+    """The overrides that name the repaired files with their pictures."""
+    given = {"root": dataset.root, "train.images": dataset.train.images, "val.images": dataset.val.images}
+    words = ["dataset=coco", *(f"dataset.{key}={value}" for key, value in given.items() if value)]
+    return words + [f"dataset.{name}.annotations={path}" for name, path in targets.items()]

@@ -24,7 +24,7 @@ from benchmarks.bench.row import Row
 from maskrcnn_exp.data.build import build_augment
 from maskrcnn_exp.data.coco import CocoDataset
 from maskrcnn_exp.data.loader import EpochPlan, TrainBatches
-from maskrcnn_exp.data.target import Sample
+from maskrcnn_exp.data.target import Sample, Target
 from maskrcnn_exp.schema import AugmentConfig
 
 __all__ = ["rows"]
@@ -112,7 +112,7 @@ class _Outlines:
         height, width = int(self._dataset.pictures.heights[position]), int(self._dataset.pictures.widths[position])
         coco.segments.rles(coco.rows[coco.of_picture(position)].tolist(), height, width)
         masks = torch.zeros(0, 8, 8, dtype=torch.uint8)
-        target = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64), "masks": masks}
+        target = Target(boxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.int64), masks=masks)
         return Sample(torch.zeros(3, 8, 8, dtype=torch.uint8), target, index)
 
 

@@ -19,7 +19,17 @@ from typing import Final
 
 from benchmarks.bench.row import Row, table
 
-REGISTRY: Final = ("steps", "evaluation", "equality", "overhead", "gpu", "growth")
+REGISTRY: Final = (
+    "steps",
+    "evaluation",
+    "equality",
+    "overhead",
+    "coco_scale",
+    "records",
+    "checkpoint",
+    "gpu",
+    "growth",
+)
 """The modules, in the order of the table."""
 
 _THREADS: Final = 2

@@ -22,6 +22,7 @@ from maskrcnn_exp.data.coco_index import CocoIndex, index_annotations
 from maskrcnn_exp.data.coco_json import CocoFile, read_coco_file
 from maskrcnn_exp.data.coco_pictures import Pictures, read_pictures
 from maskrcnn_exp.data.ground_truth import Rle, category_entries
+from maskrcnn_exp.data.heap import arrays_outside_heap
 from maskrcnn_exp.data.masks import boxes_from_masks
 from maskrcnn_exp.data.pictures import read_rgb
 from maskrcnn_exp.data.rle import draw_runs, runs_of_counts
@@ -51,6 +52,7 @@ class CocoDataset:
     notes: tuple[str, ...]
 
     @classmethod
+    @arrays_outside_heap()
     def open(
         cls, annotations: Path, images: Path, keep_empty: bool = True, *, check_pictures: bool = True
     ) -> CocoDataset:

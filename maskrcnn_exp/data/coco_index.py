@@ -88,15 +88,13 @@ def index_annotations(
 def _positions(annotations: Annotations, position_of: dict[Id, int]) -> tuple[Ints, Bools]:
     """The picture of each annotation, -1 for none, and whether its image_id is in the file at all."""
     unknown = -2
-    found = [unknown if image_id is None else position_of.get(image_id, unknown) for image_id in annotations.image_ids]
-    positions = np.array(found, dtype=np.int64)
+    positions = np.array([position_of.get(value, unknown) for value in annotations.image_ids.tolist()], dtype=np.int64)
     return np.maximum(positions, -1), positions != unknown
 
 
 def _labels(annotations: Annotations, label_of: dict[Id, int]) -> Ints:
     """The label of each annotation, 0 for an unknown category."""
-    found = [0 if category_id is None else label_of.get(category_id, 0) for category_id in annotations.category_ids]
-    return np.array(found, dtype=np.int64)
+    return np.array([label_of.get(value, 0) for value in annotations.category_ids.tolist()], dtype=np.int64)
 
 
 def _misfits(annotations: Annotations, pictures: Pictures, positions: Ints) -> list[tuple[str, Bools]]:

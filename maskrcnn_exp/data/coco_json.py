@@ -81,8 +81,8 @@ def _read(text: TextIO) -> tuple[list[Any] | None, list[Any], Annotations]:
             categories = list(stream.elements())
         else:
             take = annotations.add if key == "annotations" else _pass_over
-            for element in stream.elements():
-                take(element)
+            for batch in stream.batches():
+                take(batch)
     return images, categories, annotations.finish()
 
 
@@ -91,7 +91,7 @@ def _needed(image: Any) -> Any:
     return {key: image.get(key) for key in _IMAGE_KEYS} if isinstance(image, dict) else None
 
 
-def _pass_over(element: object) -> None:
+def _pass_over(batch: list[Any]) -> None:
     """Other lists, such as licences."""
 
 

@@ -11,8 +11,10 @@ from typing import Any, Final, TextIO
 
 __all__ = ["JsonStream"]
 
-_PIECE: Final = 1 << 22  # characters read at once
+_PIECE: Final = 1 << 18  # characters read at once
 _SPACE: Final = " \t\n\r"
+_NESTED: Final = 8  # objects inside the last one, looked through for its beginning
+_WIDEST_GAP: Final = 200  # characters of white space between two objects, in files written for the eye
 
 
 class JsonStream:
@@ -23,6 +25,7 @@ class JsonStream:
         self._text = ""  # what was read and is not behind the place, and a part of what is
         self._at = 0  # the place in `_text`
         self._behind = 0  # characters of the file before `_text`
+        self._one_by_one_until = 0  # characters of the file where many elements at once did not parse
         self._decode = json.JSONDecoder().raw_decode
 
     def peek(self) -> str:
@@ -54,12 +57,17 @@ class JsonStream:
 
     def elements(self) -> Iterator[Any]:
         """Yield the elements of a list, one after the other."""
+        for batch in self.batches():
+            yield from batch
+
+    def batches(self) -> Iterator[list[Any]]:
+        """Yield the elements of a list, those that were read together at once: half the time for small objects."""
         self._take("[")
         if self.peek() == "]":
             self._take("]")
             return
         while True:
-            yield self.value()
+            yield self._many() or [self.value()]
             if self._take(",]") == "]":
                 return
 
@@ -79,6 +87,37 @@ class JsonStream:
             if len(self._text) - end > 2 or not self._read_on():
                 self._at = end
                 return value
+
+    def _many(self) -> list[Any]:
+        """The next elements of a list, as many as lie whole in what was read; none where that is not easily seen."""
+        if self._behind + self._at < self._one_by_one_until:
+            return []
+        if len(self._text) - self._at < _PIECE // 8:  # parsing half an object is lost time
+            self._read_on()
+        end = self._last_gap()
+        if not end:
+            return []
+        # A list that parses holds whole elements, or its brackets would not meet. It may end before `end`.
+        try:
+            elements, stop = self._decode(f"[{self._text[self._at : end]}]", 0)
+        except json.JSONDecodeError:
+            self._one_by_one_until = self._behind + len(self._text)
+            return []
+        self._at += stop - 2  # what was put around does not count
+        return list(elements)
+
+    def _last_gap(self) -> int:
+        """The end of the last object in the text that another one follows after a comma; 0 for none."""
+        begin = len(self._text)
+        for _ in range(_NESTED):
+            begin = self._text.rfind("{", self._at, begin)
+            if begin <= self._at:
+                return 0
+            first = max(self._at, begin - _WIDEST_GAP)
+            before = self._text[first:begin].rstrip(_SPACE).removesuffix(",").rstrip(_SPACE)
+            if before.endswith("}"):
+                return first + len(before)
+        return 0
 
     def _take(self, expected: str) -> str:
         found = self.peek()

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from maskrcnn_exp.data.heap import give_pictures_back
 from maskrcnn_exp.data.target import InstanceDataset, Sample
 
 __all__ = ["EpochPlan", "TrainBatches", "ValidationSamples", "auto_workers", "sample_seed"]
@@ -179,5 +180,6 @@ def _loader(samples: _SeededSamples, keys: _Keys, workers: int, pin_memory: bool
         collate_fn=_as_list,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
+        worker_init_fn=give_pictures_back,
         generator=torch.Generator(),  # the loader's own draws must not move the global generator
     )

@@ -14,16 +14,14 @@ from pycocotools import mask as coco_mask
 
 from maskrcnn_exp.data.ground_truth import Rle
 
-__all__ = ["MAX_COORDINATE", "MAX_OUTLINE", "draw_parts", "outline_lengths", "per_part", "surely_drawn", "to_grid"]
+__all__ = ["MAX_COORDINATE", "draw_parts", "per_part", "short_outlines", "surely_drawn", "to_grid"]
 
 Grid = npt.NDArray[np.int32]
 
 MAX_COORDINATE: Final = 1e6
 """Pixels. Beyond it pycocotools' 32-bit numbers come near their end."""
 
-MAX_OUTLINE: Final = 1e7
-"""Grid steps. pycocotools takes some 16 bytes for each and is not to be trusted with the machine's memory."""
-
+_MAX_OUTLINE: Final = 1e7  # grid steps; pycocotools takes 16 bytes for each, unasked
 _SCALE: Final = 5  # rleFrPoly in pycocotools' maskApi.c
 _MIDDLE: Final = 2  # column c is sampled between the grid places 5c + 2 and 5c + 3
 _SURE_GAP: Final = 2 * _SCALE  # rounding on the way moves a crossing by less than half a pixel
@@ -31,7 +29,9 @@ _SURE_GAP: Final = 2 * _SCALE  # rounding on the way moves a crossing by less th
 
 def to_grid(coordinates: npt.NDArray[np.float64]) -> Grid:
     """Round as pycocotools does, towards zero after adding a half."""
-    return np.trunc(coordinates * _SCALE + 0.5).astype(np.int32)
+    scaled = coordinates * _SCALE
+    scaled += 0.5
+    return scaled.astype(np.int32)
 
 
 def draw_parts(parts: list[Grid], height: int, width: int) -> list[Rle]:
@@ -44,16 +44,19 @@ def draw_parts(parts: list[Grid], height: int, width: int) -> list[Rle]:
     return rles
 
 
-def outline_lengths(grid: Grid, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Grid steps around each part: float64 [p].
+def short_outlines(grid: Grid, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Tell which parts are not too long to be drawn: bool [p].
 
     Args:
         grid: x y x y … of all parts behind one another.
         offsets: int64 [p + 1], where in `grid` each part begins; every part has a point.
     """
+    longest_step = 2 * max(-int(grid.min(initial=0)), int(grid.max(initial=0)))
+    if longest_step * np.diff(offsets // 2).max(initial=0) <= _MAX_OUTLINE:  # a look at every point is slow
+        return np.ones(len(offsets) - 1, dtype=bool)
     points = grid.reshape(-1, 2).astype(np.float64)  # [m, 2]
     steps = np.abs(points[_next_points(offsets // 2)] - points).max(axis=1)  # [m]
-    return per_part(np.add, steps, offsets // 2)
+    return per_part(np.add, steps, offsets // 2) <= _MAX_OUTLINE
 
 
 def surely_drawn(
@@ -63,7 +66,7 @@ def surely_drawn(
 
     The column is the middle one of the part that lies in the picture. Where the outline crosses it exactly twice,
     two pixels apart or more, the pixels between are drawn, whatever else the outline does. False is no verdict:
-    such a part has to be drawn to know. Arguments as in `outline_lengths`; heights and widths int64 [p], pixels.
+    such a part has to be drawn to know. Arguments as in `short_outlines`; heights and widths int64 [p], pixels.
     """
     parts, x, y = len(offsets) - 1, grid[0::2].astype(np.float64), grid[1::2].astype(np.float64)
     middles = (per_part(np.minimum, x, offsets // 2) + per_part(np.maximum, x, offsets // 2)) / 2

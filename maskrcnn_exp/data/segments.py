@@ -17,10 +17,9 @@ from pycocotools import mask as coco_mask
 from maskrcnn_exp.data.ground_truth import Rle
 from maskrcnn_exp.data.polygons import (
     MAX_COORDINATE,
-    MAX_OUTLINE,
     draw_parts,
-    outline_lengths,
     per_part,
+    short_outlines,
     surely_drawn,
     to_grid,
 )
@@ -30,7 +29,8 @@ __all__ = ["Segments", "SegmentsBuilder"]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-_CHUNK: Final = 20_000  # rows worked on at once; bounds the memory that the work takes
+_CHUNK: Final = 2_000  # rows worked on at once: what that takes stays in the processor's cache
+_PACK_AT: Final = 50_000  # coordinates packed at once, for the same reason
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,8 @@ class SegmentsBuilder:
     """Takes rows one by one. Coordinates are packed to half their size every so often."""
 
     _coordinates: array[float] = field(default_factory=lambda: array("d"))  # of the rows not packed yet
-    _grids: list[npt.NDArray[np.int32]] = field(default_factory=list)
+    # One array that grows in place: pieces to be joined at the end would take the memory twice and leave holes in it.
+    _grid: array[int] = field(default_factory=lambda: array("i"))
     _part_sizes: array[int] = field(default_factory=lambda: array("q"))
     _parts: array[int] = field(default_factory=lambda: array("q"))
     _counts: bytearray = field(default_factory=bytearray)
@@ -113,47 +114,45 @@ class SegmentsBuilder:
     _not_finite: list[Bools] = field(default_factory=list)
     _too_far: list[Bools] = field(default_factory=list)
 
-    def add_polygons(self, parts: list[array[float]]) -> int:
-        """Append a row of polygon parts, each with 3 points or more; return its number."""
-        for part in parts:
-            self._coordinates.extend(part)
-            self._part_sizes.append(len(part))
-        return self._end_row(len(parts), 0)
+    def add_polygons(self, coordinates: array[float], part_sizes: list[int], parts: list[int]) -> int:
+        """Append rows of polygon parts and return the number of the first.
+
+        Args:
+            coordinates: x y x y … of all parts behind one another.
+            part_sizes: Coordinates of each part: even, 6 or more.
+            parts: Parts of each row, 1 or more.
+        """
+        first = len(self._parts)
+        self._coordinates.extend(coordinates)
+        self._part_sizes.extend(part_sizes)
+        self._parts.extend(parts)
+        self._count_sizes.frombytes(bytes(len(parts) * self._count_sizes.itemsize))
+        if len(self._coordinates) >= _PACK_AT:
+            self._pack()
+        return first
 
     def add_counts(self, counts: bytes) -> int:
         """Append a row of compressed run lengths, already checked, with a pixel or more; return its number."""
         self._counts += counts
-        return self._end_row(0, len(counts))
+        self._count_sizes.append(len(counts))
+        self._parts.append(0)
+        return len(self._parts) - 1
 
     def finish(self) -> tuple[Segments, dict[str, Ints]]:
-        """Return the rows, with the unusable ones as {reason: row numbers}. The builder is empty afterwards."""
+        """Return the rows, with the unusable ones as {reason: row numbers}. The builder is used up."""
         self._pack()
         row_of_part = np.repeat(np.arange(len(self._parts)), self._parts)  # [parts]
-        # Emptied while it is joined: the grid of a large dataset need not be in memory twice.
-        grid = np.empty(sum(len(piece) for piece in self._grids), dtype=np.int32)
-        place = len(grid)
-        while self._grids:
-            piece = self._grids.pop()
-            place -= len(piece)
-            grid[place : place + len(piece)] = piece
         segments = Segments(
-            grid,
+            np.frombuffer(self._grid, dtype=np.int32),
             _starts(self._part_sizes),
             _starts(self._parts),
-            np.frombuffer(bytes(self._counts), dtype=np.uint8),
+            np.frombuffer(self._counts, dtype=np.uint8),
             _starts(self._count_sizes),
         )
         return segments, {
             "polygon with coordinates that are not finite": np.unique(row_of_part[np.concatenate(self._not_finite)]),
             "polygon far outside the picture": np.unique(row_of_part[np.concatenate(self._too_far)]),
         }
-
-    def _end_row(self, parts: int, count_size: int) -> int:
-        self._parts.append(parts)
-        self._count_sizes.append(count_size)
-        if len(self._parts) % _CHUNK == 0:
-            self._pack()
-        return len(self._parts) - 1
 
     def _pack(self) -> None:
         """Put the coordinates on the grid. Parts that cannot be drawn become zeros and are noted."""
@@ -162,9 +161,11 @@ class SegmentsBuilder:
         farthest = per_part(np.maximum, np.abs(coordinates), starts)  # nan where any coordinate is
         finite = np.isfinite(farthest)
         near = finite & (farthest <= MAX_COORDINATE)
-        grid = to_grid(np.where(np.repeat(near, np.diff(starts)), coordinates, 0.0))
-        near &= outline_lengths(grid, starts) <= MAX_OUTLINE
-        self._grids.append(grid)
+        if not near.all():
+            coordinates[~np.repeat(near, np.diff(starts))] = 0.0
+        grid = to_grid(coordinates)
+        near &= short_outlines(grid, starts)
+        self._grid.frombytes(grid.view(np.uint8).data)
         self._not_finite.append(~finite)
         self._too_far.append(finite & ~near)
         self._packed_parts = len(self._part_sizes)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from threading import Event
+from typing import Any, BinaryIO, cast
 
 import torch
 from torch import nn
 
+from maskrcnn_exp.engine.paced_file import PacedFile
 from maskrcnn_exp.engine.state import Progress, TrainState
 from maskrcnn_exp.errors import CheckpointError
 from maskrcnn_exp.model.weights import differences, listing
@@ -28,6 +31,8 @@ __all__ = [
 ]
 
 FORMAT_VERSION = 1
+
+_FOLDER = 0x10  # in a zip entry's attributes, MS-DOS's
 
 
 @dataclass(frozen=True)
@@ -86,11 +91,16 @@ class CheckpointFolder:
     def best(self) -> Path:
         return self.folder / "best.pt"
 
-    def save(self, checkpoint: Checkpoint, *, best: bool = False, epoch: int | None = None) -> None:
+    def save(
+        self, checkpoint: Checkpoint, *, best: bool = False, epoch: int | None = None, hurry: Event | None = None
+    ) -> None:
         """Replace `last.pt`; also name it `best.pt` and `epoch_….pt` where asked for. On the disk when this returns.
 
         The names are hard links to the same bytes (copies where the file system has none), so that a checkpoint is
         written once. `last.pt` comes last: whoever goes on from it counts on a `best.pt` that is as new.
+
+        Args:
+            hurry: As for `write_checkpoint`.
 
         Raises:
             OSError: the disk is full, or the folder cannot be written.
@@ -98,7 +108,7 @@ class CheckpointFolder:
         self.folder.mkdir(parents=True, exist_ok=True)
         numbered = [self.folder / f"epoch_{epoch:04d}.pt"] if epoch is not None and self.keep > 0 else []
         first, *links = [*numbered, *([self.best] if best else []), self.last]
-        write_checkpoint(first, checkpoint)
+        write_checkpoint(first, checkpoint, hurry)
         for name in links:
             _link(first, name)
         if numbered:
@@ -127,8 +137,11 @@ def _copy(source: Path, file: BinaryIO) -> None:
         shutil.copyfileobj(original, file)
 
 
-def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+def write_checkpoint(path: Path, checkpoint: Checkpoint, hurry: Event | None = None) -> None:
     """Replace `path` by a checkpoint, whole or not at all.
+
+    Args:
+        hurry: Until it is set, the thread rests nine tenths of the time; None does not rest.
 
     Raises:
         OSError: the disk is full, or the folder is absent or read-only.
@@ -137,7 +150,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
     def write(file: BinaryIO) -> None:
         try:
-            torch.save(content, file)
+            torch.save(content, file if hurry is None else cast(BinaryIO, PacedFile(file, hurry)))
         except Exception as error:
             # torch goes on to end its archive, fails at that, and raises an error that does not say why.
             raise _first_os_error(error) or error from None
@@ -153,7 +166,7 @@ def _first_os_error(error: BaseException | None) -> OSError | None:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint onto the CPU.
+    """Read a checkpoint onto the CPU. A single flipped bit is noticed.
 
     Raises:
         CheckpointError: absent, damaged, not ours, or of another format version.
@@ -161,6 +174,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint. A run keeps its own under checkpoints/last.pt and best.pt.")
     try:
+        _check_sums(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file fails in torch, zipfile, pickle or the decoder of any entry
         raise CheckpointError(
@@ -182,6 +196,16 @@ def read_checkpoint(path: Path) -> Checkpoint:
         return Checkpoint(**content)
     except TypeError as error:
         raise CheckpointError(f"{path}: damaged, its entries are not those of format {version} ({error}).") from error
+
+
+def _check_sums(path: Path) -> None:
+    """Raise BadZipFile where an entry of the archive is not as it was written: torch reads it without looking."""
+    with zipfile.ZipFile(path) as archive:
+        # torch reads an entry that is marked as a folder as zeros.
+        folders = [entry.filename for entry in archive.infolist() if entry.external_attr & _FOLDER]
+        damaged = folders[0] if folders else archive.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(f"the bytes of {damaged} have changed since they were written")
 
 
 def restore(state: TrainState, checkpoint: Checkpoint, source: Path) -> None:

@@ -7,6 +7,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from types import TracebackType
 from typing import Self
 
@@ -52,6 +53,7 @@ class Saver:
     _saved_at: float = field(default_factory=time.monotonic)
     _memory: SnapshotMemory = field(default_factory=SnapshotMemory)
     _thread: ThreadPoolExecutor = field(default_factory=_one_thread)  # started by the first save
+    _hurry: Event = field(default_factory=Event)  # set while the training waits for the write
     _writing: Future[None] | None = None  # the last write, where it may not have succeeded yet
 
     def due(self) -> bool:
@@ -71,7 +73,8 @@ class Saver:
         """
         if self.state.fabric.is_global_zero and self._former_is_written():
             checkpoint = Checkpoint(**self._memory.copy(vars(self.capture())))
-            self._writing = self._thread.submit(self.folder.save, checkpoint, best=best, epoch=epoch)
+            self._hurry.clear()
+            self._writing = self._thread.submit(self.folder.save, checkpoint, best=best, epoch=epoch, hurry=self._hurry)
         self._saved_at = time.monotonic()
 
     def wait(self) -> None:
@@ -119,6 +122,7 @@ class Saver:
     def _join(self) -> None:
         if self._writing is None:
             return
+        self._hurry.set()
         try:
             self._writing.result()
         except OSError as error:

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 import maskrcnn_exp.data.json_stream as json_stream
+import maskrcnn_exp.data.polygons as polygons_module
 from maskrcnn_exp.data.json_stream import JsonStream
-from maskrcnn_exp.data.polygons import draw_parts, surely_drawn, to_grid
+from maskrcnn_exp.data.polygons import draw_parts, short_outlines, surely_drawn, to_grid
 from maskrcnn_exp.data.rle import Unusable, checked_rle, draw_runs, runs_of_counts
 from maskrcnn_exp.data.segments import SegmentsBuilder
 from tests.shared_data import SHARED, needs_shared_data
@@ -35,6 +36,19 @@ def test_a_polygon_on_the_grid_is_drawn_as_pycocotools_draws_the_original(
 ) -> None:
     (ours,) = draw_parts([to_grid(np.array(polygon))], height, width)
     assert ours == coco_mask.frPyObjects([polygon], height, width)[0]
+
+
+@settings(max_examples=100, deadline=None)
+@given(parts=st.lists(polygons, min_size=1, max_size=4), most=st.integers(1, 6000))
+@example(parts=[[-20.0, 0, 20, 0] * 2], most=700)  # four steps of 200
+def test_a_part_is_short_where_its_steps_are_few(parts: list[list[float]], most: int) -> None:
+    grids = [to_grid(np.array(part)) for part in parts]
+    closed = [np.concatenate([grid, grid[:2]]).reshape(-1, 2) for grid in grids]
+    steps = [np.abs(np.diff(points, axis=0)).max(axis=1).sum() for points in closed]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(polygons_module, "_MAX_OUTLINE", most)
+        short = short_outlines(np.concatenate(grids), np.cumsum([0, *(len(grid) for grid in grids)]))
+    assert short.tolist() == [count <= most for count in steps]
 
 
 @settings(max_examples=300, deadline=None)
@@ -136,13 +150,17 @@ def test_rows_of_both_kinds_come_back_in_order() -> None:
     builder = SegmentsBuilder()
     square, triangle = array("d", [1, 1, 5, 1, 5, 5, 1, 5]), array("d", [6, 6, 9, 6, 9, 9])
     counts = coco_mask.encode(np.asfortranarray(np.eye(10, dtype=np.uint8)))["counts"]
-    rows = [builder.add_polygons([square]), builder.add_counts(counts), builder.add_polygons([triangle, square])]
+    rows = [
+        builder.add_polygons(square + square, [8, 8], [1, 1]),  # two rows
+        builder.add_counts(counts),
+        builder.add_polygons(triangle + square, [6, 8], [2]),  # one row of two parts
+    ]
     segments, bad = builder.finish()
-    assert rows == [0, 1, 2]
+    assert rows == [0, 2, 3]
     assert all(len(numbers) == 0 for numbers in bad.values())
     both = coco_mask.merge(coco_mask.frPyObjects([list(triangle), list(square)], 10, 10))
     expected = [both, {"size": [10, 10], "counts": counts}, coco_mask.frPyObjects([list(square)], 10, 10)[0]]
-    assert segments.rles([2, 1, 0], 10, 10) == expected
+    assert segments.rles([3, 2, 1], 10, 10) == expected
 
 
 json_values = st.recursive(
@@ -152,11 +170,14 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+lists_of_objects = st.lists(st.dictionaries(st.text(max_size=3), json_values, max_size=3), max_size=6)
+
+
+@settings(max_examples=300, deadline=None)
 @given(
-    lists=st.dictionaries(st.text(max_size=5), st.lists(json_values, max_size=5), max_size=4),
+    lists=st.dictionaries(st.text(max_size=5), st.lists(json_values, max_size=5) | lists_of_objects, max_size=4),
     indent=st.sampled_from([None, 1]),
-    piece=st.integers(1, 9),
+    piece=st.integers(1, 9) | st.integers(10, 200),
 )
 def test_a_json_file_read_in_pieces_is_the_file(lists: dict[str, list[Any]], indent: int | None, piece: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -165,7 +186,18 @@ def test_a_json_file_read_in_pieces_is_the_file(lists: dict[str, list[Any]], ind
         assert {key: list(stream.elements()) for key in stream.object_keys()} == lists
 
 
-@pytest.mark.parametrize("text", ['{"a": [1, 2', '{"a" [1]}', '{"a": [1 2]}', "{1: [2]}", '{"a": [tru]}', ""])
+def test_objects_that_were_read_together_come_together() -> None:
+    objects = [{"at": [n, n], "in": {"n": n}, "text": "}, {"} for n in range(50)]
+    stream = JsonStream(io.StringIO(json.dumps({"a": objects, "b": [objects]})))
+    batches = {key: list(stream.batches()) for key in stream.object_keys()}
+    assert [len(batch) for batch in batches["a"]] == [50]
+    assert batches["a"][0] == objects
+    assert batches["b"] == [[objects]]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": [1, 2', '{"a" [1]}', '{"a": [1 2]}', "{1: [2]}", '{"a": [tru]}', "", '{"a": [{}, {} {}]}']
+)
 def test_what_is_no_json_is_said_with_its_place(text: str) -> None:
     stream = JsonStream(io.StringIO(text))
     with pytest.raises(ValueError, match="character"):

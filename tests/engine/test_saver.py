@@ -27,12 +27,21 @@ class HeldFolder(CheckpointFolder):
         super().__init__(folder)
         self.go = threading.Event()
         self.under_way, self.most_under_way = 0, 0
+        self.hurry: threading.Event | None = None
 
-    def save(self, checkpoint: Checkpoint, *, best: bool = False, epoch: int | None = None) -> None:
+    def save(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        best: bool = False,
+        epoch: int | None = None,
+        hurry: threading.Event | None = None,
+    ) -> None:
+        self.hurry = hurry
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         assert self.go.wait(60)
-        super().save(checkpoint, best=best, epoch=epoch)
+        super().save(checkpoint, best=best, epoch=epoch, hurry=hurry)
         self.under_way -= 1
 
 
@@ -86,6 +95,18 @@ def test_checkpoints_are_written_one_at_a_time_each_with_its_own_moment(tmp_path
     for name, value in names.items():
         assert read_checkpoint(tmp_path / name).model["weight"][0, 0].item() == value
     assert folder.most_under_way == 1
+
+
+def test_a_write_takes_its_time_until_somebody_waits_for_it(tmp_path: Path) -> None:
+    folder = HeldFolder(tmp_path)
+    folder.go.set()
+    with saver_of(folder) as saver:
+        for _ in range(2):
+            saver.save()
+            assert not saver._hurry.is_set()
+            saver.wait()
+            assert folder.hurry is not None
+            assert folder.hurry.is_set()
 
 
 def diverge_after_a_save(saver: Saver) -> None:

@@ -22,13 +22,13 @@ from maskrcnn_exp.data.coco_index import CocoIndex, index_annotations
 from maskrcnn_exp.data.coco_json import CocoFile, read_coco_file
 from maskrcnn_exp.data.coco_pictures import Pictures, read_pictures
 from maskrcnn_exp.data.ground_truth import Rle, category_entries
-from maskrcnn_exp.data.heap import arrays_outside_heap
 from maskrcnn_exp.data.masks import boxes_from_masks
 from maskrcnn_exp.data.pictures import read_rgb
 from maskrcnn_exp.data.rle import draw_runs, runs_of_counts
 from maskrcnn_exp.data.split import split_by_name
 from maskrcnn_exp.data.target import Category, DatasetSummary, GroundTruth, Sample
 from maskrcnn_exp.errors import DataError
+from maskrcnn_exp.heap import arrays_outside_heap
 
 __all__ = ["CocoDataset"]
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from maskrcnn_exp.data.heap import give_pictures_back
 from maskrcnn_exp.data.target import InstanceDataset, Sample
+from maskrcnn_exp.heap import give_pictures_back
 
 __all__ = ["EpochPlan", "TrainBatches", "ValidationSamples", "auto_workers", "sample_seed"]
 

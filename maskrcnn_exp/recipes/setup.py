@@ -10,11 +10,11 @@ from lightning_fabric import Fabric
 from maskrcnn_exp.data.build import build_augment, open_datasets
 from maskrcnn_exp.data.loader import EpochPlan, TrainBatches, ValidationSamples, auto_workers
 from maskrcnn_exp.data.target import DatasetSummary, GroundTruth, InstanceDataset
-from maskrcnn_exp.engine.memory import keep_freed_memory
 from maskrcnn_exp.engine.runtime import build_fabric, choose_precision, set_determinism
 from maskrcnn_exp.engine.state import TrainState, build_ema
 from maskrcnn_exp.engine.validation import limit_ground_truth
 from maskrcnn_exp.errors import ConfigError, DataError
+from maskrcnn_exp.heap import keep_freed_memory
 from maskrcnn_exp.model.build import build_maskrcnn
 from maskrcnn_exp.model.parts import LOSSES, LossName
 from maskrcnn_exp.optim.build import build_limits, build_optimizer, build_policy, build_schedule

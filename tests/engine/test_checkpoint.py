@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import resource
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -166,7 +167,10 @@ def test_an_entry_that_is_marked_as_a_folder_is_noticed(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path)
     folder.save(checkpoint(1.0))
     data = bytearray(folder.last.read_bytes())
-    data[data.rindex(b"/data/0") - len("last") - 46 + 38] |= 0x10  # attributes stand 38 bytes into an entry's header
+    with zipfile.ZipFile(folder.last) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("/data/0"))
+    # The directory comes last; an entry's name stands 46 bytes into it, its attributes 38.
+    data[data.rindex(name.encode()) - 46 + 38] |= 0x10
     folder.last.write_bytes(data)
     with pytest.raises(CheckpointError, match=r"data/0 have changed since they were written"):
         read_checkpoint(folder.last)

@@ -33,8 +33,7 @@ _WATCHED: Final[tuple[tuple[Any, str], ...]] = (
 def rows() -> list[Row]:
     with side_by_side(("trainer=cpu",)) as both:
         parts, step_seconds = _watch(both)
-        every = both.config.trainer.log_every_steps
-        parts["update ratio"] = _update_ratio_seconds(both) / every
+        parts["update ratio"] = _update_ratio_seconds(both) / loop.MEASURE_EVERY
     shares = {name: seconds / step_seconds for name, seconds in parts.items()}
     note = ", ".join(f"{name} {share:.2%}" for name, share in shares.items())
     figure = f"{sum(shares.values()):.2%} of the step"

@@ -11,7 +11,7 @@ from torch.nn.parameter import Parameter
 
 from maskrcnn_exp.model.parts import PARTS, Part
 
-__all__ = ["ClipLimits", "clip_parts", "part_norms"]
+__all__ = ["ClipLimits", "clip_parts", "norm_of", "part_norms"]
 
 
 @dataclass(frozen=True)
@@ -31,29 +31,28 @@ def part_norms(parameters: dict[Part, list[Parameter]]) -> Tensor:
     gradients = {part: [p.grad for p in parameters[part] if p.grad is not None] for part in PARTS}
     # A frozen part has no gradient to tell the device; norms of two devices do not stack.
     device = next((some[0].device for some in gradients.values() if some), None)
-    return torch.stack([_norm(gradients[part], device) for part in PARTS])
+    return torch.stack([norm_of(gradients[part], device) for part in PARTS])
 
 
-def _norm(gradients: list[Tensor], device: torch.device | None) -> Tensor:
-    if not gradients:
+def norm_of(tensors: list[Tensor], device: torch.device | None) -> Tensor:
+    """Return the L2 norm of all elements of all tensors: float32 []; 0 on `device` where there are no tensors."""
+    if not tensors:
         return torch.zeros((), device=device)
-    if gradients[0].device.type != "cpu":
-        norm: Tensor = torch.nn.utils.get_total_norm(gradients)
+    if tensors[0].device.type != "cpu":
+        norm: Tensor = torch.nn.utils.get_total_norm(tensors)
         return norm.float()
-    # On a CPU torch's norm reads at a quarter of the memory's speed; a product with itself reads at all of it.
-    return torch.stack([_square(gradient) for gradient in gradients]).sum().sqrt().float()
+    # On a CPU torch's norm reads at half the memory's speed; a product with itself reads at all of it.
+    return torch.stack([_square(tensor) for tensor in tensors]).sum().sqrt().float()
 
 
-def _square(gradient: Tensor) -> Tensor:
+def _square(tensor: Tensor) -> Tensor:
     """Return the sum of squares; a gradient is one run of memory, in whatever order its dimensions lie."""
-    flat = torch.as_strided(gradient, (gradient.numel(),), (1,)) if _is_dense(gradient) else gradient.reshape(-1)
+    flat = torch.as_strided(tensor, (tensor.numel(),), (1,)) if _is_dense(tensor) else tensor.reshape(-1)
     return torch.dot(flat, flat)
 
 
-def _is_dense(gradient: Tensor) -> bool:
-    return gradient.is_contiguous() or (
-        gradient.dim() == 4 and gradient.is_contiguous(memory_format=torch.channels_last)
-    )
+def _is_dense(tensor: Tensor) -> bool:
+    return tensor.is_contiguous() or (tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last))
 
 
 @torch.no_grad()

@@ -56,17 +56,21 @@ class Epochs:
     doctor: LiveDiagnosis
     trial: TrialHandle | None = None
 
+    @property
+    def last_epoch(self) -> int:
+        return min(self.trainer.epochs, self.trainer.stop_after_epoch or self.trainer.epochs)
+
     def run(self, stop: StopFlag) -> None:
         """Train, validate, record and save, epoch by epoch, until the last or until nothing improves."""
         progress = self.saver.state.progress
-        while progress.epoch <= self.trainer.epochs and not self._stopped_early():
+        while progress.epoch <= self.last_epoch and not self._stopped_early():
             self._train_epoch(stop)
             result = self._validate(stop) if self._is_evaluated(progress.epoch) else None
             reason = self._report(progress.epoch, self._finish_epoch(result))
             # A signal goes first: it is meant for whoever started the trial too, who must not begin another one.
             if stop.agreed(self.saver.state.fabric):
                 self._interrupt()
-            if reason is not None and progress.epoch <= self.trainer.epochs:  # nothing is saved by pruning the last one
+            if reason is not None and progress.epoch <= self.last_epoch:  # nothing is saved by pruning the last one
                 self.console.print(f"pruned: {reason}")
                 raise Pruned(reason)
             if self._stopped_by_verdict():
@@ -82,7 +86,6 @@ class Epochs:
             self.data.batches.epoch(state.progress.epoch, skip=state.progress.batch),
             total_batches=total,
             accumulate=self.trainer.accumulate_steps,
-            measure_every=self.trainer.log_every_steps,
         )
         with self.console.progress(steps, done, f"epoch {state.progress.epoch}/{self.trainer.epochs}") as bar:
             try:
@@ -157,7 +160,7 @@ class Epochs:
         return "min" if tags.falls(self.trainer.monitor) else "max"
 
     def _is_evaluated(self, epoch: int) -> bool:
-        return epoch % self.trainer.eval_every_epochs == 0 or epoch == self.trainer.epochs
+        return epoch % self.trainer.eval_every_epochs == 0 or epoch == self.last_epoch
 
     def _stopped_early(self) -> bool:
         limit, progress = self.trainer.early_stop_evals, self.saver.state.progress
@@ -169,7 +172,7 @@ class Epochs:
     def _stopped_by_verdict(self) -> bool:
         """Say whether a verdict ends the run; by a divergence, and in a study, with what says so."""
         verdict = on_first(self.saver.state.fabric, lambda: self.doctor.stop)
-        if verdict is None or self.saver.state.progress.epoch > self.trainer.epochs:
+        if verdict is None or self.saver.state.progress.epoch > self.last_epoch:
             return False
         self.console.print(f"stopped by diagnose.mode=stop: {verdict.rule} ({verdict.part})")
         if self.trial is not None:

@@ -31,6 +31,7 @@ def cli() -> None:
       python -m maskrcnn_exp train dataset=coco dataset.root=FOLDER model=mobilenet_v2_fpn
       python -m maskrcnn_exp evaluate checkpoint=runs/maskrcnn/RUN/checkpoints/best.pt
       python -m maskrcnn_exp diagnose runs/maskrcnn/RUN what is wrong, and the command that mends it
+      python -m maskrcnn_exp compare runs/maskrcnn/*    which run is better, and why
       tensorboard --logdir runs/maskrcnn
 
     \b
@@ -88,6 +89,23 @@ def diagnose(runs: tuple[Path, ...], as_json: bool, fail_on: Any, report: Path |
     from maskrcnn_exp.recipes.diagnose import run
 
     return run(runs, click.echo, as_json=as_json, fail_on=fail_on, report=report)
+
+
+@cli.command(short_help="Say which run is better, why, and whether it is more than noise.")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--sort", default="mask_ap", show_default=True, help="Rank by mask_ap, box_ap, val, time, or any tag.")
+@click.option("--top", type=click.IntRange(min=1), help="Print the best N settings only.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Folder for a picture per loss and AP.")
+def compare(runs: tuple[Path, ...], as_json: bool, sort: str, top: int | None, plot: Path | None) -> None:
+    """Compare RUNS: what differs in their settings, what came out, and whether it is more than noise.
+
+    RUN is a run's folder, a study's folder for all its trials, or a log of another program. Runs that differ only in
+    their seed count as one setting. The setting of the first run is what the best one is measured against.
+    """
+    from maskrcnn_exp.recipes.compare import run
+
+    run(runs, click.echo, as_json=as_json, sort=sort, top=top, plot=plot)
 
 
 @cli.command(

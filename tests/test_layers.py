@@ -17,7 +17,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"schema", "stop", "heap", "data.target", "model.parts", "record.tags", "record.atomic"}),
     frozenset({"model", "data"}),
     frozenset({"optim"}),
-    frozenset({"engine", "record", "diagnose"}),
+    frozenset({"engine", "record", "diagnose", "compare"}),
     frozenset({"recipes", "sweep", "compose", "config_check"}),
     frozenset({"cli", "__main__"}),
 )
@@ -78,6 +78,7 @@ def test_only_the_edges_know_hydra(path: Path) -> None:
         "record.console",
         "sweep.drive",
         "diagnose.diagnosis",
+        "recipes.compare",
     ],
 )
 def test_what_only_reads_text_does_not_import_torch(module: str) -> None:

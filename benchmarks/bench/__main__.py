@@ -27,6 +27,7 @@ REGISTRY: Final = (
     "coco_scale",
     "records",
     "checkpoint",
+    "startup",
     "gpu",
     "growth",
 )

@@ -8,21 +8,19 @@ from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from maskrcnn_exp.diagnose.curves import Curves
 from maskrcnn_exp.diagnose.verdict import Evidence, Verdict
-from maskrcnn_exp.record.atomic import write_atomic
+from maskrcnn_exp.record.figures import GREY, ORANGE, RED, new_figure, save
 
 __all__ = ["save_picture"]
 
 _PANELS: Final = 6
 _INCHES: Final = (2.6, 1.7)  # of a panel
 _COLUMNS: Final = 3
-_DPI: Final = 100
 _WIDE: Final = 20.0  # ratio of largest to smallest value from which an axis is logarithmic
-_COLOUR: Final = {"info": "#666666", "warning": "#E69F00", "severe": "#D55E00"}  # those of the study's report
+_COLOUR: Final = {"info": GREY, "warning": ORANGE, "severe": RED}
 
 
 def save_picture(verdict: Verdict, curves: Curves, path: Path) -> bool:
@@ -36,10 +34,10 @@ def save_picture(verdict: Verdict, curves: Curves, path: Path) -> bool:
         return False
     columns = min(_COLUMNS, len(shown))
     rows = math.ceil(len(shown) / columns)
-    figure = Figure(figsize=(columns * _INCHES[0], rows * _INCHES[1]), dpi=_DPI, layout="constrained")
+    figure = new_figure(columns * _INCHES[0], rows * _INCHES[1])
     for place, evidence in enumerate(shown, start=1):
         _panel(figure.add_subplot(rows, columns, place), evidence, verdict, curves)
-    write_atomic(path, lambda file: figure.savefig(file, format="png"))
+    save(figure, path)
     return True
 
 
@@ -53,6 +51,6 @@ def _panel(axes: Axes, evidence: Evidence, verdict: Verdict, curves: Curves) -> 
         axes.set_yscale("log")
         axes.yaxis.set_minor_formatter(NullFormatter())
     if by_epoch:
-        axes.axvline(verdict.since, color="#666666", linewidth=0.8, linestyle=":")
+        axes.axvline(verdict.since, color=GREY, linewidth=0.8, linestyle=":")
     axes.set_title(evidence.name, fontsize=8)
     axes.tick_params(labelsize=7)

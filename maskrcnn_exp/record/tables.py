@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from maskrcnn_exp.data.target import DatasetSummary
 from maskrcnn_exp.record.tags import COCO_METRICS
 
-__all__ = ["CocoNumbers", "GroupRow", "aligned", "groups_table", "metrics_table", "number", "summary_lines"]
+__all__ = ["CocoNumbers", "GroupRow", "aligned", "duration", "groups_table", "metrics_table", "number", "summary_lines"]
 
 _SHOWN_IDS: Final = 5  # of pictures left out, per reason
 _GAP: Final = "  "
@@ -104,3 +104,10 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
         for row in rows
     )
     return "\n".join(line.rstrip() for line in lines)
+
+
+def duration(seconds: float) -> str:
+    """Write a time in the unit that a person would take."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

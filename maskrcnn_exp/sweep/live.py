@@ -9,7 +9,7 @@ from typing import Final
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from maskrcnn_exp.sweep.repeat_stats import RepeatVerdict
+from maskrcnn_exp.compare.repeat_stats import RepeatVerdict
 from maskrcnn_exp.sweep.results import checkpoint_of
 from maskrcnn_exp.sweep.standing import (
     Standing,

@@ -1,4 +1,4 @@
-"""Small pieces of Markdown: tables, escaped text, durations."""
+"""Small pieces of Markdown: tables, escaped text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["code", "duration", "escaped", "table", "trial_numbers"]
+__all__ = ["code", "escaped", "table", "trial_numbers"]
 
 _SHOWN: Final = 12  # trial numbers in a line
 
@@ -22,13 +22,6 @@ def trial_numbers(numbers: Sequence[int]) -> str:
     shown = ", ".join(map(str, numbers[:_SHOWN]))
     more = f" and {len(numbers) - _SHOWN} more" if len(numbers) > _SHOWN else ""
     return f"{'trial' if len(numbers) == 1 else 'trials'} {shown}{more}"
-
-
-def duration(seconds: float) -> str:
-    """Write a time in the unit that a person would take."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def escaped(text: str) -> str:

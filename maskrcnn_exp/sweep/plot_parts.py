@@ -1,6 +1,6 @@
 """What the report's pictures are put together from: axes, points, bands, legends.
 
-Colours are Okabe and Ito's, which colour-blind people tell apart, and each state has a shape of its own too.
+Each state has a colour and a shape of its own.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from maskrcnn_exp.compare.repeat_stats import metric_unit
+from maskrcnn_exp.record.figures import BLUE, GREEN, GREY, ORANGE, RED, grid, plain
 from maskrcnn_exp.sweep.insight import ExplosionRegion, numeric_value
-from maskrcnn_exp.sweep.repeat_stats import metric_unit
 from maskrcnn_exp.sweep.standing import Standing, number_text
 
 if TYPE_CHECKING:
@@ -22,27 +23,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BAND",
-    "BLUE",
-    "GREEN",
-    "GREY",
     "STYLES",
     "band",
-    "grid",
     "legend",
     "legend_handles",
     "limit",
     "metric_label",
-    "new_figure",
     "parameter_axis",
     "placer",
-    "plain",
     "scatter",
     "shade",
     "stars",
-    "whole_ticks",
 ]
 
-BLUE, ORANGE, RED, GREEN, GREY = "#0072B2", "#E69F00", "#D55E00", "#009E73", "#666666"
 BAND: Final = 0.09  # part of a picture's height for trials without a place on its y axis
 _FAR: Final = 50.0  # range over interquartile range from which a value is left outside the picture
 _LONGEST_LABEL: Final = 16  # characters of a choice under its axis
@@ -54,13 +47,6 @@ STYLES: Final = {
 }
 
 _LEGEND: Final = ("completed", "pruned", "failed", "best", "Pareto front", "best so far", "diverged")
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """Without pyplot: no global state, no window, usable beside a running training."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
 
 
 def scatter(axes: Axes, points: Sequence[tuple[float, float]], state: TrialState) -> None:
@@ -197,13 +183,6 @@ def limit(axes: Axes, values: Sequence[float]) -> None:
     axes.text(0.99, 0.99, note, transform=axes.transAxes, ha="right", va="top", fontsize=8, color=GREY)
 
 
-def grid(axes: Axes) -> None:
-    axes.grid(visible=True, color="#dddddd", lw=0.6)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-
-
 def legend(figure: Figure, axes: Axes) -> None:
     handles = legend_handles(axes)
     if handles:
@@ -220,12 +199,6 @@ def _legend_place(label: str) -> int:
     return _LEGEND.index(label) if label in _LEGEND else len(_LEGEND)
 
 
-def whole_ticks(axes: Axes) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
 def metric_label(standing: Standing, index: int) -> str:
     metric = standing.metrics[index]
     scale, unit = metric_unit(metric)
@@ -236,8 +209,3 @@ def metric_label(standing: Standing, index: int) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= _LONGEST_LABEL else f"{text[: _LONGEST_LABEL - 1]}…"
-
-
-def plain(text: str) -> str:
-    """Keep a dollar sign from being read as mathematics."""
-    return text.replace("$", r"\$")

@@ -1,40 +1,30 @@
-"""The pictures of a study's report. Every function takes a standing and gives a figure; `save` makes a PNG of it."""
+"""The pictures of a study's report. Every function takes a standing and gives a figure."""
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Sequence
 from itertools import combinations
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from optuna.trial import FrozenTrial, TrialState
-from PIL import Image
 
 from maskrcnn_exp.model.parts import LOSSES
-from maskrcnn_exp.record.atomic import write_atomic
+from maskrcnn_exp.record.figures import BLUE, GREEN, GREY, grid, new_figure, plain, whole_ticks
 from maskrcnn_exp.sweep.importance import Importance
 from maskrcnn_exp.sweep.insight import ExplosionRegion, final_losses
 from maskrcnn_exp.sweep.plot_parts import (
-    BLUE,
-    GREEN,
-    GREY,
     STYLES,
     band,
-    grid,
     legend,
     legend_handles,
     limit,
     metric_label,
-    new_figure,
     parameter_axis,
     placer,
-    plain,
     scatter,
     shade,
     stars,
-    whole_ticks,
 )
 from maskrcnn_exp.sweep.standing import Standing
 
@@ -42,26 +32,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["history_figure", "importance_figure", "losses_figure", "pareto_figure", "save", "slice_figure"]
+__all__ = ["history_figure", "importance_figure", "losses_figure", "pareto_figure", "slice_figure"]
 
-_DPI: Final = 110
-_COLOURS: Final = 96  # of a picture: six, and their shades where an edge is smooth
 _CHANCE: Final = math.log(2)  # a mask loss that has learned nothing
 _WIDE: Final = 20.0  # ratio of largest to smallest loss from which an axis is logarithmic
 _HIGH: Final = 3.0  # a loss above so many times the highest of a completed trial is only marked as higher
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a PNG atomically, with a palette: a third of the bytes. Its folder must exist."""
-    rendered = io.BytesIO()
-    figure.savefig(rendered, format="png", dpi=_DPI)
-    with Image.open(rendered) as picture:
-        small = picture.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
-
-    def write(file: BinaryIO) -> None:
-        small.save(file, format="PNG", optimize=True)
-
-    write_atomic(path, write)
 
 
 def history_figure(standing: Standing) -> Figure:

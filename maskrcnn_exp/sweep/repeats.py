@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from maskrcnn_exp.compare.repeat_stats import Lost, RepeatVerdict, compare_arms, metric_unit
 from maskrcnn_exp.sweep import attrs
 from maskrcnn_exp.sweep.insight import diverged
 from maskrcnn_exp.sweep.objective import Direction
 from maskrcnn_exp.sweep.plan import ARMS, RepeatPlan
-from maskrcnn_exp.sweep.repeat_stats import Lost, RepeatVerdict, compare_arms, metric_unit
 from maskrcnn_exp.sweep.storage import JOURNAL, StorageSpec
 from maskrcnn_exp.sweep.study import SharedStudy
 from maskrcnn_exp.sweep.trial_config import trial_config

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 import optuna
 
+from maskrcnn_exp.compare.repeat_stats import RepeatVerdict
 from maskrcnn_exp.record.atomic import write_text_atomic
-from maskrcnn_exp.sweep.repeat_stats import RepeatVerdict
+from maskrcnn_exp.record.figures import save
 from maskrcnn_exp.sweep.report_text import Facts, sections
 
 if TYPE_CHECKING:
@@ -48,15 +49,13 @@ def _draw(facts: Facts, folder: Path) -> dict[str, str]:
     """Write the pictures; return the path of each relative to the report, by what it shows."""
     if importlib.util.find_spec("matplotlib") is None:
         return {}
-    from maskrcnn_exp.sweep import plots
-
     folder.mkdir(exist_ok=True)
     paths: dict[str, str] = {}
     for number, (what, figure) in enumerate(_figures(facts)):
         name = re.sub(r"[^A-Za-z0-9._-]+", "_", what).strip("_")
         if f"{_PICTURES}/{name}.png" in paths.values():  # two keys that differ in odd characters only
             name = f"{name}_{number}"
-        plots.save(figure, folder / f"{name}.png")
+        save(figure, folder / f"{name}.png")
         paths[what] = f"{_PICTURES}/{name}.png"
     for old in folder.glob("*.png"):
         if f"{_PICTURES}/{old.name}" not in paths.values():

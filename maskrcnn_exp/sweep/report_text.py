@@ -11,7 +11,9 @@ import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from maskrcnn_exp.compare.repeat_stats import RepeatVerdict
 from maskrcnn_exp.model.parts import LOSSES
+from maskrcnn_exp.record.tables import duration
 from maskrcnn_exp.sweep.importance import Importance, importances
 from maskrcnn_exp.sweep.insight import (
     ExplosionRegion,
@@ -22,8 +24,7 @@ from maskrcnn_exp.sweep.insight import (
     loss_changes,
     time_spent,
 )
-from maskrcnn_exp.sweep.markdown import code, duration, escaped, table, trial_numbers
-from maskrcnn_exp.sweep.repeat_stats import RepeatVerdict
+from maskrcnn_exp.sweep.markdown import code, escaped, table, trial_numbers
 from maskrcnn_exp.sweep.standing import (
     ReasonCount,
     Standing,

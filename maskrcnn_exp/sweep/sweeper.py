@@ -11,6 +11,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from maskrcnn_exp.compare.repeat_stats import RepeatVerdict
 from maskrcnn_exp.errors import ConfigError, Interrupted, UserError
 from maskrcnn_exp.record.console import Console
 from maskrcnn_exp.stop import StopFlag, stop_on_signals
@@ -25,7 +26,6 @@ from maskrcnn_exp.sweep.ownership import came_to_nothing, check_folder, claim_fo
 from maskrcnn_exp.sweep.plan import SearchPlan
 from maskrcnn_exp.sweep.points import first_points, total_trials
 from maskrcnn_exp.sweep.pool import LocalPool, Pool
-from maskrcnn_exp.sweep.repeat_stats import RepeatVerdict
 from maskrcnn_exp.sweep.repeats import earlier_verdict, repeats_default, repeats_of, verdict_of
 from maskrcnn_exp.sweep.results import write_results
 from maskrcnn_exp.sweep.settings import SweeperSettings

@@ -24,6 +24,7 @@ HELP = """Usage: maskrcnn-exp [OPTIONS] COMMAND [ARGS]...
     python -m maskrcnn_exp train dataset=coco dataset.root=FOLDER model=mobilenet_v2_fpn
     python -m maskrcnn_exp evaluate checkpoint=runs/maskrcnn/RUN/checkpoints/best.pt
     python -m maskrcnn_exp diagnose runs/maskrcnn/RUN what is wrong, and the command that mends it
+    python -m maskrcnn_exp compare runs/maskrcnn/*    which run is better, and why
     tensorboard --logdir runs/maskrcnn
 
   Exit codes: 0 done · 1 diagnose --fail-on: found · 2 usage or configuration · 3 data ·
@@ -35,6 +36,7 @@ Options:
 
 Commands:
   check-data  Check a dataset before training; `check-data --help` says how.
+  compare     Say which run is better, why, and whether it is more than noise.
   diagnose    Say what is wrong with runs, and the command that mends it.
   evaluate    Evaluate a checkpoint: `evaluate checkpoint=PATH [overrides]`.
   train       Train; takes Hydra overrides: `train --help` lists them.

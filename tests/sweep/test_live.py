@@ -7,8 +7,8 @@ from pathlib import Path
 
 from optuna.trial import TrialState
 
+from maskrcnn_exp.compare.repeat_stats import compare_arms
 from maskrcnn_exp.sweep.live import farewell, study_header, trial_line
-from maskrcnn_exp.sweep.repeat_stats import compare_arms
 from maskrcnn_exp.sweep.standing import Standing
 from tests.sweep.study_examples import add, new_study, two_objective_study
 

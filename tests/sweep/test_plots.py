@@ -15,6 +15,7 @@ from PIL import Image
 
 pytest.importorskip("matplotlib")
 
+from maskrcnn_exp.record.figures import save
 from maskrcnn_exp.sweep import plots
 from maskrcnn_exp.sweep.insight import explosion_regions
 from maskrcnn_exp.sweep.plot_parts import BAND
@@ -185,7 +186,7 @@ def test_odd_studies_can_be_drawn(name: str, tmp_path: Path) -> None:
         lambda: plots.losses_figure(now, parameter),
     ]
     for index, make in enumerate(makers):
-        plots.save(make(), tmp_path / f"{index}.png")
+        save(make(), tmp_path / f"{index}.png")
         with Image.open(tmp_path / f"{index}.png") as picture:
             assert picture.size[0] > 500
 
@@ -194,5 +195,5 @@ def test_pictures_of_a_large_study_are_small(tmp_path: Path) -> None:
     now = standing(mask_head_study(300))
     for name, figure in {"slice": plots.slice_figure(now, MULT), "losses": plots.losses_figure(now, MULT)}.items():
         path = tmp_path / f"{name}.png"
-        plots.save(figure, path)
+        save(figure, path)
         assert path.stat().st_size < 150_000, name

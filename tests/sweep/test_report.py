@@ -13,7 +13,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
-from maskrcnn_exp.sweep.repeat_stats import RepeatVerdict, compare_arms
+from maskrcnn_exp.compare.repeat_stats import RepeatVerdict, compare_arms
 from maskrcnn_exp.sweep.report import write_report
 from tests.sweep.study_examples import CLIP, add, mask_head_study, new_study, record, two_objective_study
 

@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
-from maskrcnn_exp.sweep.student_t import student_t_quantile
+from maskrcnn_exp.compare.student_t import student_t_quantile
 
 __all__ = ["Arm", "Lost", "RepeatVerdict", "compare_arms", "metric_unit"]
 
@@ -79,6 +79,7 @@ class RepeatVerdict:
     outcome: Outcome
     unit_scale: float
     unit: str
+    names: tuple[str, str] = ("winner", "default")
 
     @property
     def sentence(self) -> str:
@@ -88,20 +89,20 @@ class RepeatVerdict:
 
     def _comparison(self) -> str:
         if math.isnan(self.difference):
-            return "no repeat of both the winner and the default finished: nothing can be said"
+            return f"no repeat of both the {self.names[0]} and the {self.names[1]} finished: nothing can be said"
         if math.isnan(self.half_width):
-            return f"{self._amount()}{self._unit_words()} {self._over()} the default: {self._why_unknown()}"
+            return f"{self._amount()}{self._unit_words()} {self._over()} the {self.names[1]}: {self._why_unknown()}"
         amount = f"{self._amount()} ± {self._scaled(self.half_width)}{self._unit_words()}"
         if self.outcome == "worse":
-            return f"{amount}: worse than the default"
-        return f"{amount} {self._over()} the default: {self.outcome}"
+            return f"{amount}: worse than the {self.names[1]}"
+        return f"{amount} {self._over()} the {self.names[1]}: {self.outcome}"
 
     def table(self) -> list[tuple[str, str, str]]:
         """Rows of setting, mean ± standard deviation, number of repeats with a value."""
         return [(name, self._arm(arm), _repeats(arm)) for name, arm in self._arms()]
 
     def _arms(self) -> tuple[tuple[str, Arm], tuple[str, Arm]]:
-        return ("winner", self.best), ("default", self.default)
+        return (self.names[0], self.best), (self.names[1], self.default)
 
     def _arm(self, arm: Arm) -> str:
         if not arm.values:

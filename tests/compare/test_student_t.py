@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from maskrcnn_exp.sweep.student_t import student_t_quantile
+from maskrcnn_exp.compare.student_t import student_t_quantile
 
 
 @pytest.mark.parametrize(

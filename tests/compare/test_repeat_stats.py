@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from maskrcnn_exp.sweep.repeat_stats import Lost, compare_arms, metric_unit
-from maskrcnn_exp.sweep.student_t import student_t_quantile
+from maskrcnn_exp.compare.repeat_stats import Lost, compare_arms, metric_unit
+from maskrcnn_exp.compare.student_t import student_t_quantile
 
 
 def test_welch_interval_of_a_hand_worked_example() -> None:

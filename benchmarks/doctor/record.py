@@ -1,0 +1,77 @@
+"""Train the runs of the table and keep their curves; what is recorded already is skipped.
+
+    python -m benchmarks.doctor.record --dataset shapes --seeds 0 1 --jobs 2
+    python -m benchmarks.doctor.record --dataset nuclei --seeds 0 --only default mask_lr_low
+    python -m benchmarks.doctor.record --dataset shapes --seeds 0 --only overfit --again
+
+A run takes about a minute of one core. It can be stopped at any time: each run is written as soon as it is done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Final
+
+from benchmarks.doctor.faults import CASES, DATASETS, Case, cases_of
+from benchmarks.doctor.folders import folder_for
+from benchmarks.doctor.runs_file import CURVES, Run, read_runs, write_runs
+from benchmarks.doctor.train_run import train, words_for
+
+Task = tuple[Case, int]
+
+_WORK: Final = Path(tempfile.gettempdir()) / "maskrcnn_doctor"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", choices=DATASETS, default="shapes")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--only", nargs="+", choices=sorted(CASES), metavar="CASE", help=f"of {', '.join(CASES)}")
+    parser.add_argument("--again", action="store_true", help="train them anew although they are recorded")
+    parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, one thread each")
+    parser.add_argument("--work", type=Path, default=_WORK, help="folder for data and runs under way")
+    parser.add_argument("--curves", type=Path, default=CURVES, help="folder that the curves are written to")
+    arguments = parser.parse_args()
+    recorded = set() if arguments.again else {run.key for run in read_runs(arguments.dataset, arguments.curves)}
+    tasks = [
+        (case, seed)
+        for seed in arguments.seeds
+        for case in cases_of(arguments.dataset)
+        if (not arguments.only or case.name in arguments.only) and (arguments.dataset, case.name, seed) not in recorded
+    ]
+    print(f"{len(tasks)} runs to train", flush=True)
+    for run in _trained(tasks, arguments.dataset, arguments.work, arguments.jobs):
+        others = [other for other in read_runs(arguments.dataset, arguments.curves) if other.key != run.key]
+        write_runs(arguments.dataset, [*others, run], arguments.curves)
+        print(f"{time.strftime('%H:%M:%S')} {run.case} {run.seed}: mask AP {run.mask_ap:.3f}", flush=True)
+
+
+def _trained(tasks: Sequence[Task], dataset: str, work: Path, jobs: int) -> Iterator[Run]:
+    """Yield each run when it is done; one that cannot be trained is named and the others go on."""
+    folders = {(case.name, seed): folder_for(case, dataset, seed, work / "data") for case, seed in tasks}
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = [
+            pool.submit(
+                train,
+                case,
+                dataset,
+                seed,
+                words_for(case, dataset, seed, folders[case.name, seed]),
+                work / f"runs/{dataset}_{case.name}_{seed}",
+            )
+            for case, seed in tasks
+        ]
+        for future in as_completed(futures):
+            try:
+                yield future.result()
+            except RuntimeError as problem:
+                print(problem, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -80,12 +80,31 @@ def evaluate(words: tuple[str, ...]) -> None:
     help="Exit with code 1 where a verdict is as bad as this, or worse.",
 )
 @click.option("--report", type=click.Path(path_type=Path), help="Folder for diagnosis.md with pictures.")
-def diagnose(runs: tuple[Path, ...], as_json: bool, fail_on: Any, report: Path | None) -> int:
+@click.option("--verify", is_flag=True, help="Try the prescription: fork the run, once as it was, once as prescribed.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Epochs of --verify; three after the warm-up if not given.")
+@click.option("--rule", help="Verdict to --verify; the first one if not given.")
+def diagnose(
+    runs: tuple[Path, ...],
+    as_json: bool,
+    fail_on: Any,
+    report: Path | None,
+    verify: bool,
+    epochs: int | None,
+    rule: str | None,
+) -> int:
     """Say what is wrong with each of RUNS, on which evidence, and the command that mends it.
 
     RUN is a run's folder, a study's folder for all its trials, or a log of torchvision, Detectron2 or MMDetection with
     the five losses: a TensorBoard folder, a CSV file, lines of JSON, or text. The first verdict is the answer.
     """
+    if verify:
+        if len(runs) > 1 or fail_on or report:
+            raise click.UsageError("--verify takes one run, and neither --fail-on nor --report.")
+        from maskrcnn_exp.recipes.verify import run as verify_run
+
+        return verify_run(runs[0], click.echo, rule=rule, epochs=epochs, as_json=as_json)
+    if epochs or rule:
+        raise click.UsageError("--epochs and --rule go with --verify.")
     from maskrcnn_exp.recipes.diagnose import run
 
     return run(runs, click.echo, as_json=as_json, fail_on=fail_on, report=report)

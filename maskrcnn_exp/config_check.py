@@ -210,6 +210,7 @@ def _check_trainer(checks: _Checks, trainer: TrainerConfig) -> None:
     for key in ("devices", "nodes", "epochs", "batch_size", "accumulate_steps", "log_every_steps", "eval_every_epochs"):
         checks.at_least(f"trainer.{key}", getattr(trainer, key), 1)
     for key in (
+        "stop_after_epoch",
         "limit_batches",
         "early_stop_evals",
         "keep_checkpoints",

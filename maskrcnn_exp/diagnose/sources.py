@@ -13,7 +13,10 @@ from maskrcnn_exp.diagnose.foreign_files import LOG_FILES, read_events, read_log
 from maskrcnn_exp.errors import DataError
 from maskrcnn_exp.record.history import EVENT_FILES, History
 
-__all__ = ["curves_at", "runs_under"]
+__all__ = ["FORKS", "curves_at", "runs_under"]
+
+FORKS: Final = "verify"
+"""Beside a run's record: its forks, which are no runs of their own for a study."""
 
 _EVENTS: Final = "*tfevents*"
 
@@ -21,7 +24,8 @@ _EVENTS: Final = "*tfevents*"
 def runs_under(path: Path) -> list[Path]:
     """Return the runs that a path names: itself, or, for a folder without a log, those below it in natural order.
 
-    A study's folder gives its trials, MMDetection's `work_dir` the `vis_data` folders of its starts.
+    A study's folder gives its trials without their forks of `--verify`, MMDetection's `work_dir` the `vis_data` folders
+    of its starts.
 
     Raises:
         DataError: there is nothing, or no log.
@@ -32,6 +36,7 @@ def runs_under(path: Path) -> list[Path]:
         raise DataError(f"{path}: no such file or folder. Give a run folder, a study folder, or a log file.")
     found = {events.parent for events in path.rglob(EVENT_FILES)}
     found |= {log.parent for name in LOG_FILES[:3] for log in path.rglob(name)}
+    found = {run for run in found if FORKS not in run.relative_to(path).parts}
     if not found:
         raise DataError(
             f"{path}: no record in this folder or below it. Expected {EVENT_FILES}, or one of {', '.join(LOG_FILES)}."

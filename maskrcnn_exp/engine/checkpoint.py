@@ -211,6 +211,9 @@ def _check_sums(path: Path) -> None:
 def restore(state: TrainState, checkpoint: Checkpoint, source: Path) -> None:
     """Put a checkpoint's weights, optimiser state and progress into `state`.
 
+    The optimiser's options stay those of `state`: a run that goes on with another weight decay gets it, as it gets
+    another learning rate, schedule or clip limit.
+
     Raises:
         CheckpointError: another model, other groups, or a moving average on one side only.
     """
@@ -220,7 +223,12 @@ def restore(state: TrainState, checkpoint: Checkpoint, source: Path) -> None:
     if (checkpoint.ema is None) != (state.ema is None):
         raise CheckpointError(f"{source}: trainer.ema_decay is switched on only on one side. Resume as it was started.")
     state.network.load_state_dict(checkpoint.model)
+    options = [
+        {key: value for key, value in group.items() if key != "params"} for group in state.optimizer.param_groups
+    ]
     state.optimizer.load_state_dict(checkpoint.optimizer)
+    for group, option in zip(state.optimizer.param_groups, options, strict=True):
+        group.update(option)
     if state.ema is not None and checkpoint.ema is not None:
         state.ema.load_state_dict(checkpoint.ema)
     state.progress = Progress(**checkpoint.progress)

@@ -55,6 +55,7 @@ class Epochs:
     detections: int
     doctor: LiveDiagnosis
     trial: TrialHandle | None = None
+    validation: ValidationResult | None = None  # the last one, of the weights as they are
 
     @property
     def last_epoch(self) -> int:
@@ -65,8 +66,8 @@ class Epochs:
         progress = self.saver.state.progress
         while progress.epoch <= self.last_epoch and not self._stopped_early():
             self._train_epoch(stop)
-            result = self._validate(stop) if self._is_evaluated(progress.epoch) else None
-            reason = self._report(progress.epoch, self._finish_epoch(result))
+            self.validation = self._validate(stop) if self._is_evaluated(progress.epoch) else None
+            reason = self._report(progress.epoch, self._finish_epoch(self.validation))
             # A signal goes first: it is meant for whoever started the trial too, who must not begin another one.
             if stop.agreed(self.saver.state.fabric):
                 self._interrupt()

@@ -109,6 +109,29 @@ def test_resume_from_a_file_forks_the_run_with_its_curve(train_small: Train, tmp
     assert len(list((tmp_path / "first").glob("events*"))) == 1  # the source keeps its own record
 
 
+def test_a_fork_learns_by_the_new_settings_not_by_the_checkpoints(train_small: Train, tmp_path: Path) -> None:
+    train_small("trainer.epochs=1", folder="first")
+    source = tmp_path / "first/checkpoints/last.pt"
+    new = ("trainer.epochs=2", "lr.mask_mult=7", "optimizer.weight_decay=0.3", "optimizer.beta1=0.5", "clip.norm=1e-6")
+    train_small(*new, f"resume={source}", folder="fork")
+    record = History.read(tmp_path / "fork")
+    lr_mask, lr_box = (record.series(f"lr/{part}").values for part in ("mask", "box"))
+    assert (lr_mask / lr_box).tolist() == pytest.approx([1, 7])  # the first epoch is the source's
+    assert record.last("clip/mask") == (2, 1.0)
+    groups = read_checkpoint(tmp_path / "fork/checkpoints/last.pt").optimizer["param_groups"]
+    assert {group["weight_decay"] for group in groups} == {0.0, 0.3}
+    assert {tuple(group["betas"]) for group in groups} == {(0.5, 0.999)}
+
+
+def test_a_run_may_leave_off_early_and_go_on_as_if_it_had_not(train_small: Train, tmp_path: Path) -> None:
+    """The schedule is that of trainer.epochs, and the epoch it leaves off after is evaluated like a last one."""
+    train_small("trainer.epochs=3", "trainer.eval_every_epochs=3", "trainer.stop_after_epoch=1", folder="run")
+    assert History.read(tmp_path / "run").series("loss/val").steps.tolist() == [1]
+    train_small("trainer.epochs=3", folder="run")
+    train_small("trainer.epochs=3", folder="whole")
+    assert_same_record(tmp_path / "whole", tmp_path / "run")
+
+
 def test_resume_never_refuses_a_folder_that_holds_a_run(train_small: Train) -> None:
     train_small("trainer.epochs=1")
     with pytest.raises(ConfigError, match="holds a run already"):

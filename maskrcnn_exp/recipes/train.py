@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from maskrcnn_exp.recipes.setup import (
 from maskrcnn_exp.record.atomic import remove_leftovers, write_json_atomic
 from maskrcnn_exp.record.console import Console, groups_table, summary_lines
 from maskrcnn_exp.record.environment import environment
+from maskrcnn_exp.record.run_columns import listed_run
 from maskrcnn_exp.record.run_lock import RunLock
 from maskrcnn_exp.schema import TrainConfig, TrainerConfig
 from maskrcnn_exp.stop import stop_on_signals
@@ -119,12 +121,18 @@ def _train(
 
     doctor = _doctor(config, settings, data, state.progress.epoch, judges=fabric.is_global_zero)
     epochs = Epochs(trainer, console, data, saver, BlackBox(settings.folder / "black_box"), detections, doctor, trial)
-    with log, saver, stop_on_signals(epochs.say_signal) as stop:
+    listed = _listed(settings, lists=fabric.is_global_zero and trial is None)
+    with listed, log, saver, stop_on_signals(epochs.say_signal) as stop:
         epochs.run(stop)
     console.print(_farewell(saver, trainer.monitor, settings))
     if answer := doctor.answer():
         console.print(answer)
     return state.progress.best_value
+
+
+def _listed(settings: RunSettings, *, lists: bool) -> AbstractContextManager[None]:
+    """List the run in TensorBoard's HPARAMS tab; a study lists its trials itself, with its own parameters."""
+    return listed_run(settings.folder, settings.config_yaml, settings.overrides) if lists else nullcontext()
 
 
 def _environment(data: Data, device_line: str) -> dict[str, object]:

@@ -29,6 +29,7 @@ __all__ = ["EventFile"]
 
 _PREFIX: Final = "events.out.tfevents."
 _SUFFIX: Final = ".maskrcnn-exp"  # where TensorBoard's own writer puts the host name
+_LAYOUT_TAG: Final = "custom_scalars__config__"  # TensorBoard's own
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 
 
@@ -98,13 +99,11 @@ class EventFile:
 
     def text(self, tag: str, markdown: str, step: int) -> None:
         """Record a text for TensorBoard's text page."""
-        plugin = summary_pb2.SummaryMetadata.PluginData(plugin_name="text")
-        value = summary_pb2.Summary.Value(
-            tag=tag,
-            metadata=summary_pb2.SummaryMetadata(plugin_data=plugin, data_class=summary_pb2.DATA_CLASS_TENSOR),
-            tensor=tensor_pb2.TensorProto(dtype=types_pb2.DT_STRING, string_val=[markdown.encode()]),
-        )
-        self._append(summary=summary_pb2.Summary(value=[value]), step=step)
+        self._plugin("text", tag, markdown.encode(), step)
+
+    def layout(self, layout: bytes) -> None:
+        """Record what the CUSTOM SCALARS page shows: a serialised `Layout` message of that plugin."""
+        self._plugin("custom_scalars", _LAYOUT_TAG, layout, 0)
 
     def image(self, tag: str, picture: bytes | NDArray[np.uint8], step: int) -> None:
         """Record a picture: a PNG file's bytes, or uint8 [h, w, 3], RGB."""
@@ -154,6 +153,15 @@ class EventFile:
                 self.flush()
             finally:
                 self._file.close()
+
+    def _plugin(self, name: str, tag: str, content: bytes, step: int) -> None:
+        plugin = summary_pb2.SummaryMetadata.PluginData(plugin_name=name)
+        value = summary_pb2.Summary.Value(
+            tag=tag,
+            metadata=summary_pb2.SummaryMetadata(plugin_data=plugin, data_class=summary_pb2.DATA_CLASS_TENSOR),
+            tensor=tensor_pb2.TensorProto(dtype=types_pb2.DT_STRING, string_val=[content]),
+        )
+        self._append(summary=summary_pb2.Summary(value=[value]), step=step)
 
     def _append(self, **fields: Any) -> None:
         event = event_pb2.Event(wall_time=time.time(), **fields)

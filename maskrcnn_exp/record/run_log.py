@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from maskrcnn_exp.record.board_layout import board_layout
 from maskrcnn_exp.record.event_file import EventFile
 from maskrcnn_exp.record.tags import EPOCH_TAGS, EXTRA_TAGS, STEP_TAGS
 
@@ -34,8 +35,10 @@ class RunLog:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Begin the record of a new run in `folder`."""
-        return cls(EventFile.create(folder))
+        """Begin the record of a new run in `folder`, with the plots of TensorBoard's CUSTOM SCALARS page."""
+        events = EventFile.create(folder)
+        events.layout(board_layout().SerializeToString())
+        return cls(events)
 
     @classmethod
     def resume(cls, folder: Path, source_folder: Path, offset: int) -> Self:

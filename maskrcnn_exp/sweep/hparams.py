@@ -1,149 +1,30 @@
-"""A trial's parameters for TensorBoard's HPARAMS tab, in one small file beside the run's record.
-
-The file's name has `tfevents` in it, so TensorBoard reads it, but it does not begin as an event file of a run does:
-neither the project's reader nor a resume takes it for the record. It sorts behind the record, because TensorBoard
-goes through a folder's files by name and never back.
-"""
+"""The columns of a study's parameters in TensorBoard's HPARAMS tab."""
 
 from __future__ import annotations
 
-import io
-import math
-import time
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from tensorboard.compat.proto import event_pb2, summary_pb2
-from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
-from tensorboard.summary.writer.record_writer import RecordWriter
+from tensorboard.plugins.hparams import api_pb2
 
-from maskrcnn_exp.errors import DataError
-from maskrcnn_exp.record.atomic import write_atomic
-from maskrcnn_exp.record.history import History
+from maskrcnn_exp.record.hparams import plain, type_of
 
-__all__ = ["HPARAMS_FILE", "write_hparams"]
-
-HPARAMS_FILE: Final = "hparams.tfevents.maskrcnn-exp"
+__all__ = ["columns_of"]
 
 
-def write_hparams(
-    run_folder: Path,
-    params: Mapping[str, object],
-    metrics: Mapping[str, float],
-    *,
-    space: Mapping[str, BaseDistribution] | None = None,
-    failed: bool = False,
-) -> None:
-    """Write the file that lists a trial in TensorBoard's HPARAMS tab, in place of an earlier one.
-
-    A metric whose tag is in the run's record is not written again: the tab shows the record's last value, and the
-    curve stays as it is. Another metric, such as `mAP/segm_AP@best`, is written at step 0.
-
-    Args:
-        run_folder: Made where it is absent, as after a trial that failed before its start.
-        params: By name. Numbers, truth values and strings stay what they are, all else becomes text.
-        metrics: By tag, what the tab's columns are. A value that is not finite is left out of the file.
-        space: All parameters of the study. TensorBoard takes the columns from one trial only, so a conditional
-            parameter that this trial does not have needs it.
-        failed: The trial did not complete.
-    """
-    run_folder.mkdir(parents=True, exist_ok=True)
-    recorded = _recorded_tags(run_folder)
-    own = {tag: value for tag, value in metrics.items() if tag not in recorded and math.isfinite(value)}
-    plain = {name: _plain(value) for name, value in params.items()}
-    status = api_pb2.STATUS_FAILURE if failed else api_pb2.STATUS_SUCCESS
-    values = [
-        _value(metadata.EXPERIMENT_TAG, experiment=_experiment(plain, metrics, space or {})),
-        _value(metadata.SESSION_START_INFO_TAG, session_start_info=_session_start(plain)),
-        _value(
-            metadata.SESSION_END_INFO_TAG,
-            session_end_info=plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time()),
-        ),
-        *(summary_pb2.Summary.Value(tag=tag, simple_value=value) for tag, value in own.items()),
-    ]
-    _write_events(run_folder / HPARAMS_FILE, values)
+def columns_of(space: Mapping[str, BaseDistribution]) -> list[Any]:
+    """Return an `HParamInfo` message per parameter, with its range or its choices."""
+    return [_column(name, distribution) for name, distribution in space.items()]
 
 
-def _recorded_tags(run_folder: Path) -> frozenset[str]:
-    try:
-        return frozenset(History.read(run_folder).tags)
-    except DataError:  # no record yet: a trial that failed before its first epoch
-        return frozenset()
-
-
-def _experiment(
-    params: Mapping[str, bool | float | str],
-    metrics: Mapping[str, float],
-    space: Mapping[str, BaseDistribution],
-) -> Any:
-    infos = [_info_of_distribution(name, distribution) for name, distribution in space.items()]
-    infos += [_info_of_value(name, value) for name, value in params.items() if name not in space]
-    return api_pb2.Experiment(
-        hparam_infos=sorted(infos, key=lambda info: str(info.name)),
-        metric_infos=[api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in metrics],
-    )
-
-
-def _info_of_distribution(name: str, distribution: BaseDistribution) -> Any:
+def _column(name: str, distribution: BaseDistribution) -> Any:
     if isinstance(distribution, FloatDistribution | IntDistribution):
         interval = api_pb2.Interval(min_value=distribution.low, max_value=distribution.high)
         return api_pb2.HParamInfo(name=name, type=api_pb2.DATA_TYPE_FLOAT64, domain_interval=interval)
     choices = distribution.choices if isinstance(distribution, CategoricalDistribution) else ()
-    plain = [_plain(choice) for choice in choices]
-    types = {_type_of(value) for value in plain}
+    values = [plain(choice) for choice in choices]
+    types = {type_of(value) for value in values}
     info = api_pb2.HParamInfo(name=name, type=types.pop() if len(types) == 1 else api_pb2.DATA_TYPE_STRING)
-    info.domain_discrete.extend(plain)
+    info.domain_discrete.extend(values)
     return info
-
-
-def _info_of_value(name: str, value: bool | float | str) -> Any:
-    return api_pb2.HParamInfo(name=name, type=_type_of(value))
-
-
-def _type_of(value: bool | float | str) -> int:
-    if isinstance(value, bool):
-        return int(api_pb2.DATA_TYPE_BOOL)
-    return int(api_pb2.DATA_TYPE_STRING if isinstance(value, str) else api_pb2.DATA_TYPE_FLOAT64)
-
-
-def _session_start(params: Mapping[str, bool | float | str]) -> Any:
-    info = plugin_data_pb2.SessionStartInfo(start_time_secs=time.time())
-    for name, value in params.items():
-        if isinstance(value, bool):  # before numbers: True is an int too
-            info.hparams[name].bool_value = value
-        elif isinstance(value, str):
-            info.hparams[name].string_value = value
-        else:
-            info.hparams[name].number_value = value
-    return info
-
-
-def _plain(value: object) -> bool | float | str:
-    """Infinity becomes text, because the tab's JSON has no word for it."""
-    if isinstance(value, bool | str):
-        return value
-    if isinstance(value, int | float) and math.isfinite(value):
-        return value
-    return str(value)
-
-
-def _value(tag: str, **content: Any) -> Any:
-    return summary_pb2.Summary.Value(
-        tag=tag,
-        metadata=metadata.create_summary_metadata(plugin_data_pb2.HParamsPluginData(**content)),
-        tensor=metadata.NULL_TENSOR,
-    )
-
-
-def _write_events(path: Path, values: list[Any]) -> None:
-    buffer = io.BytesIO()
-    records = RecordWriter(buffer)
-    for fields in ({"file_version": "brain.Event:2"}, {"summary": summary_pb2.Summary(value=values)}):
-        records.write(event_pb2.Event(wall_time=time.time(), **fields).SerializeToString())
-
-    def write(file: BinaryIO) -> None:
-        file.write(buffer.getvalue())
-
-    write_atomic(path, write)

@@ -44,7 +44,8 @@ def list_for_tensorboard(
     found: list[float] | str,
 ) -> None:
     """List a trial in the HPARAMS tab, whatever became of it; its columns are the objectives and the last numbers."""
-    from maskrcnn_exp.sweep.hparams import write_hparams
+    from maskrcnn_exp.record.hparams import write_hparams
+    from maskrcnn_exp.sweep.hparams import columns_of
 
     history = _history(folder)
     columns = dict.fromkeys(map(str, metrics), math.nan)  # a column also where this trial has no value for it
@@ -54,7 +55,7 @@ def list_for_tensorboard(
         columns |= {tag: value for tag, value in summarize(history)["final"].items() if tag not in columns}
     if not metrics and not isinstance(found, str):
         columns |= {"value" if len(found) == 1 else f"value {index}": value for index, value in enumerate(found)}
-    write_hparams(folder, params, columns, space=space, failed=isinstance(found, str))
+    write_hparams(folder, params, columns, infos=columns_of(space), failed=isinstance(found, str))
 
 
 def _history(folder: Path) -> History | None:

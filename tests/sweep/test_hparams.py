@@ -18,7 +18,8 @@ from tensorboard.plugins.hparams.get_experiment import Handler as ExperimentHand
 
 from maskrcnn_exp.record.event_file import EventFile
 from maskrcnn_exp.record.history import History
-from maskrcnn_exp.sweep.hparams import HPARAMS_FILE, write_hparams
+from maskrcnn_exp.record.hparams import HPARAMS_FILE, write_hparams
+from maskrcnn_exp.sweep.hparams import columns_of
 
 MASK_AP = "mAP/segm_AP"
 
@@ -132,7 +133,7 @@ def test_parameter_that_the_first_trial_lacks_has_a_column(tmp_path: Path) -> No
     }
     for number, params in enumerate([{"clip": "none"}, {"clip": "global", "clip.norm": 2.5}]):
         record(tmp_path / str(number), [0.1])
-        write_hparams(tmp_path / str(number), params, {MASK_AP: 0.1}, space=space)
+        write_hparams(tmp_path / str(number), params, {MASK_AP: 0.1}, infos=columns_of(space))
     tab = Tab(tmp_path)
     assert tab.columns()[0] == ["clip", "clip.norm"]
     assert tab.rows()["1"].hparams["clip.norm"].number_value == 2.5

@@ -21,13 +21,23 @@ from maskrcnn_exp.model.forward import Losses, ObjectMasks, losses_detections_an
 from maskrcnn_exp.model.parts import LOSSES, LossName
 from maskrcnn_exp.record import tags
 
-__all__ = ["Observer", "ValidationResult", "gather", "limit_ground_truth", "validate"]
+__all__ = ["Observer", "PictureMasks", "ValidationResult", "gather", "limit_ground_truth", "validate"]
 
 
 class Observer(Protocol):
     """Sees each picture of this process, what was found in it, and what the mask head gives in the true boxes."""
 
     def __call__(self, sample: Sample, detections: Detections, objects: ObjectMasks) -> object: ...
+
+
+@dataclass(frozen=True)
+class PictureMasks:
+    """How well the mask head does in one picture with objects."""
+
+    index: int  # position in the dataset
+    regions: int  # foreground proposals, > 0
+    loss_mask: float  # mean over them
+    mask_iou: float  # of all their r × r pixels, predicted and annotated; 0..1
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,7 @@ class ValidationResult:
     total: float  # weighted sum
     coco: CocoResult
     seconds: float
+    pictures: tuple[PictureMasks, ...] = ()  # those with foreground proposals, in the order of the dataset
 
     def values(self) -> dict[str, float]:
         """Return the epoch's validation tags."""
@@ -53,8 +64,11 @@ class ValidationResult:
 
 @dataclass(frozen=True)
 class _PictureLosses:
+    index: int
     sums: tuple[float, ...]  # loss · count, in the order of LOSSES
     counts: tuple[int, ...]
+    overlap: float  # mask pixels of all regions, predicted and annotated
+    union: float
 
 
 def validate(
@@ -101,6 +115,7 @@ def validate(
         total=math.fsum(mean[name] * loss_weights[name] for name in LOSSES),
         coco=coco,
         seconds=time.perf_counter() - started,
+        pictures=tuple(sorted(filter(None, map(_picture_masks, losses)), key=lambda picture: picture.index)),
     )
 
 
@@ -119,7 +134,7 @@ def _one_pass(
             picture, found, objects = losses_detections_and_objects(
                 network, sample, fabric.device, objects=observe is not None
             )
-            losses.append(_picture_losses(picture))
+            losses.append(_picture_losses(sample.index, picture))
             height, width = sample.image.shape[-2:]
             detections.append(
                 encode_detections(
@@ -134,10 +149,24 @@ def _one_pass(
     return losses, detections
 
 
-def _picture_losses(losses: Losses) -> _PictureLosses:
-    values: list[float] = torch.stack([losses.values[name].double() for name in LOSSES]).tolist()
+def _picture_losses(index: int, losses: Losses) -> _PictureLosses:
+    telemetry = losses.telemetry
+    pixels = (telemetry.positives, telemetry.false_positives, telemetry.false_negatives)
+    packed = torch.stack([*(losses.values[name].double() for name in LOSSES), *(count.double() for count in pixels)])
+    numbers: list[float] = packed.tolist()  # in one copy: each waits for the GPU
+    values, (positives, false_positives, false_negatives) = numbers[: len(LOSSES)], numbers[len(LOSSES) :]
     counts = tuple(losses.counts[name] for name in LOSSES)
-    return _PictureLosses(tuple(v * c for v, c in zip(values, counts, strict=True)), counts)
+    sums = tuple(v * c for v, c in zip(values, counts, strict=True))
+    return _PictureLosses(index, sums, counts, positives - false_negatives, positives + false_positives)
+
+
+def _picture_masks(picture: _PictureLosses) -> PictureMasks | None:
+    place = LOSSES.index("loss_mask")
+    regions = picture.counts[place]
+    if not regions:
+        return None
+    iou = picture.overlap / picture.union if picture.union else 0.0
+    return PictureMasks(picture.index, regions, picture.sums[place] / regions, iou)
 
 
 def _join(pictures: list[_PictureLosses]) -> dict[LossName, float]:

@@ -20,6 +20,7 @@ from maskrcnn_exp.model.build import build_maskrcnn
 from maskrcnn_exp.recipes.from_checkpoint import config_of, split_words
 from maskrcnn_exp.recipes.resume import check_categories
 from maskrcnn_exp.recipes.setup import detections_limit, fabric_for, loss_weights, open_data
+from maskrcnn_exp.recipes.suspects import SuspectReport, report_suspects
 from maskrcnn_exp.record.atomic import write_json_atomic
 from maskrcnn_exp.record.console import Console, metrics_table, summary_lines
 from maskrcnn_exp.record.oracle_table import oracle_lines
@@ -37,6 +38,7 @@ class Evaluation:
 
     validation: ValidationResult
     mask_ap: MaskApReport | None  # None: not asked for, or no object in the ground truth
+    suspects: SuspectReport | None  # None on processes beside the first
 
 
 def run_words(words: Sequence[str]) -> None:
@@ -58,10 +60,24 @@ def run_words(words: Sequence[str]) -> None:
     console.print("\n".join(report_lines(result.validation)))
     if result.mask_ap is not None:
         console.print("\n".join(oracle_lines(result.mask_ap)))
-    if "output" in own:
-        mask_ap = {} if result.mask_ap is None else {"mask_ap": asdict(result.mask_ap)}
-        write_json_atomic(Path(own["output"]), asdict(result.validation) | mask_ap)
-        console.print(f"written: {own['output']}")
+    output = Path(own["output"]) if "output" in own else None
+    if result.suspects is not None:
+        for line in result.suspects.lines(output):
+            console.print(line)
+    if output is not None:
+        write_json_atomic(output, _content(result))
+        console.print(f"written: {output}")
+
+
+def _content(result: Evaluation) -> dict[str, object]:
+    """Return what `output=FILE.json` holds."""
+    content: dict[str, object] = asdict(replace(result.validation, pictures=()))
+    del content["pictures"]
+    if result.mask_ap is not None:
+        content["mask_ap"] = asdict(result.mask_ap)
+    if result.suspects is not None:
+        content["suspects"] = result.suspects.content
+    return content
 
 
 def evaluate(
@@ -107,11 +123,12 @@ def _evaluate_process(
             progress=bar.advance,
             observe=(lambda *seen: pictures.append(OraclePicture.of(*seen))) if oracle else None,
         )
+    suspects = report_suspects(validation, network, data, fabric) if fabric.is_global_zero else None
     if not oracle:
-        return Evaluation(validation, None)
+        return Evaluation(validation, None, suspects)
     everyone: list[OraclePicture] = gather(fabric, pictures)
     report = on_first(fabric, lambda: explain_mask_ap(data.ground_truth, everyone, validation.coco))
-    return Evaluation(validation, report)
+    return Evaluation(validation, report, suspects)
 
 
 def report_lines(result: ValidationResult) -> list[str]:

@@ -26,11 +26,13 @@ from maskrcnn_exp.recipes.setup import (
     group_rows,
     open_data,
 )
+from maskrcnn_exp.recipes.suspects import report_suspects, write_suspects
 from maskrcnn_exp.record.atomic import remove_leftovers, write_json_atomic
 from maskrcnn_exp.record.console import Console, groups_table, summary_lines
 from maskrcnn_exp.record.environment import environment
 from maskrcnn_exp.record.run_columns import listed_run
 from maskrcnn_exp.record.run_lock import RunLock
+from maskrcnn_exp.record.run_log import RunLog
 from maskrcnn_exp.schema import TrainConfig, TrainerConfig
 from maskrcnn_exp.stop import stop_on_signals
 
@@ -124,6 +126,7 @@ def _train(
     listed = _listed(settings, lists=fabric.is_global_zero and trial is None)
     with listed, log, saver, stop_on_signals(epochs.say_signal) as stop:
         epochs.run(stop)
+        _say_suspects(epochs, settings.folder, log)
     console.print(_farewell(saver, trainer.monitor, settings))
     if answer := doctor.answer():
         console.print(answer)
@@ -133,6 +136,16 @@ def _train(
 def _listed(settings: RunSettings, *, lists: bool) -> AbstractContextManager[None]:
     """List the run in TensorBoard's HPARAMS tab; a study lists its trials itself, with its own parameters."""
     return listed_run(settings.folder, settings.config_yaml, settings.overrides) if lists else nullcontext()
+
+
+def _say_suspects(epochs: Epochs, folder: Path, log: RunLog) -> None:
+    """Name the validation pictures whose masks are unlike the rest, where the last epoch was evaluated."""
+    state, result = epochs.saver.state, epochs.validation
+    if result is None or epochs.doctor.mode == "none" or not state.fabric.is_global_zero:
+        return
+    report = report_suspects(result, state.evaluated, epochs.data, state.fabric)
+    for line in write_suspects(report, folder, log, state.progress.epoch - 1):
+        epochs.console.print(line)
 
 
 def _environment(data: Data, device_line: str) -> dict[str, object]:

@@ -8,13 +8,14 @@ from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from maskrcnn_exp.diagnose.curves import Curves
 from maskrcnn_exp.diagnose.verdict import Evidence, Verdict
 from maskrcnn_exp.record.figures import GREY, ORANGE, RED, new_figure, save
 
-__all__ = ["save_picture"]
+__all__ = ["evidence_figure", "save_picture"]
 
 _PANELS: Final = 6
 _INCHES: Final = (2.6, 1.7)  # of a panel
@@ -24,21 +25,28 @@ _COLOUR: Final = {"info": GREY, "warning": ORANGE, "severe": RED}
 
 
 def save_picture(verdict: Verdict, curves: Curves, path: Path) -> bool:
-    """Write a PNG with a panel for each quantity that was recorded over time; say whether there was any.
+    """Write a PNG of `evidence_figure`; say whether there was any.
 
     Args:
         path: Its folder must exist.
     """
+    figure = evidence_figure(verdict, curves)
+    if figure is not None:
+        save(figure, path)
+    return figure is not None
+
+
+def evidence_figure(verdict: Verdict, curves: Curves) -> Figure | None:
+    """Draw a panel for each quantity that was recorded over time; None where there is none."""
     shown = [one for one in verdict.evidence if sum(map(math.isfinite, one.values)) > 1][:_PANELS]
     if not shown:
-        return False
+        return None
     columns = min(_COLUMNS, len(shown))
     rows = math.ceil(len(shown) / columns)
     figure = new_figure(columns * _INCHES[0], rows * _INCHES[1])
     for place, evidence in enumerate(shown, start=1):
         _panel(figure.add_subplot(rows, columns, place), evidence, verdict, curves)
-    save(figure, path)
-    return True
+    return figure
 
 
 def _panel(axes: Axes, evidence: Evidence, verdict: Verdict, curves: Curves) -> None:

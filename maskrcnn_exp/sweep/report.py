@@ -64,9 +64,12 @@ def _draw(facts: Facts, folder: Path) -> dict[str, str]:
 
 
 def _figures(facts: Facts) -> Iterator[tuple[str, Figure]]:
+    from maskrcnn_exp.diagnose.picture import evidence_figure
     from maskrcnn_exp.sweep import plots
 
     standing = facts.standing
+    if facts.fault is not None and (evidence := evidence_figure(*facts.fault)) is not None:
+        yield "diagnosis", evidence
     if standing.finished:
         yield "history", plots.history_figure(standing)
     if any(row.shares for row in facts.importances):

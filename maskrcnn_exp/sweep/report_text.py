@@ -12,6 +12,12 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from maskrcnn_exp.compare.repeat_stats import RepeatVerdict
+from maskrcnn_exp.diagnose.curves import Curves
+from maskrcnn_exp.diagnose.diagnosis import diagnose
+from maskrcnn_exp.diagnose.prescriptions import command as prescribed_command
+from maskrcnn_exp.diagnose.sources import curves_at
+from maskrcnn_exp.diagnose.verdict import Verdict
+from maskrcnn_exp.errors import DataError
 from maskrcnn_exp.model.parts import LOSSES
 from maskrcnn_exp.record.tables import duration
 from maskrcnn_exp.sweep.importance import Importance, importances
@@ -48,13 +54,14 @@ class Facts:
     standing: Standing
     importances: list[Importance]
     regions: dict[str, tuple[ExplosionRegion, ...]]  # by numeric parameter
+    fault: tuple[Verdict, Curves] | None = None  # what the diagnosis finds first in the winner, and its record
 
     @classmethod
     def of(cls, study: optuna.Study, folder: Path) -> Facts:
         standing = Standing.read(study, folder)
         numeric = [name for name, values in standing.space.items() if not isinstance(values, CategoricalDistribution)]
         regions = {name: explosion_regions(standing.trials, name) for name in numeric}
-        return cls(standing, importances(study, standing), regions)
+        return cls(standing, importances(study, standing), regions, _first_fault(standing))
 
     @property
     def tried(self) -> list[str]:
@@ -66,6 +73,18 @@ class Facts:
         """Of them, those over which losses can be drawn."""
         known = [trial for trial in self.standing.finished if final_losses(trial)]
         return [name for name in self.tried if any(name in trial.params for trial in known)]
+
+
+def _first_fault(standing: Standing) -> tuple[Verdict, Curves] | None:
+    """Diagnose the winner; None without one, without a fault, or where its record is not at hand."""
+    if standing.best is None:
+        return None
+    try:
+        curves = curves_at(run_folder(standing.best, standing.folder))
+    except DataError:
+        return None
+    faults = diagnose(curves).faults
+    return (faults[0], curves) if faults else None
 
 
 def sections(facts: Facts, command: str, repeat: RepeatVerdict | str | None, pictures: dict[str, str]) -> list[str]:
@@ -81,6 +100,7 @@ def sections(facts: Facts, command: str, repeat: RepeatVerdict | str | None, pic
         _title(facts.standing),
         _searched(facts.standing),
         _result(facts, command, repeat),
+        _diagnosis(facts, pictures),
         *_early_ends(facts),
         _history(pictures),
         _importance(facts, pictures),
@@ -152,6 +172,17 @@ def _winner_losses(best: FrozenTrial, standing: Standing) -> str:
     return (
         f"Against the median completed trial, the winner's training losses end at {', '.join(map(_change, changes))}."
     )
+
+
+def _diagnosis(facts: Facts, pictures: dict[str, str]) -> str:
+    if facts.fault is None:
+        return ""
+    verdict, curves = facts.fault
+    parts = ["## What is wrong with the winner", f"**{verdict.severity}**: {escaped(verdict.says)}"]
+    if verdict.prescription is not None:
+        typed = prescribed_command(verdict.prescription, curves.facts.overrides)
+        parts.append(f"```sh\n{typed}\n```\n\n{escaped(verdict.prescription.why)}")
+    return "\n\n".join([*parts, _picture("diagnosis", pictures)]).rstrip()
 
 
 def _change(change: LossChange) -> str:

@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 
 from maskrcnn_exp.compare.repeat_stats import RepeatVerdict, compare_arms
 from maskrcnn_exp.sweep.report import write_report
+from tests.diagnose.recorded import write_run
 from tests.sweep.study_examples import CLIP, add, mask_head_study, new_study, record, two_objective_study
 
 COMMAND = "python -m maskrcnn_exp train"
@@ -51,6 +52,23 @@ def test_report_of_a_whole_study_has_every_answer(tmp_path: Path) -> None:
     ):
         assert expected in text, expected
     assert len(re.findall(r"^\| \d+ \| 0\.\d{4} \|", text, re.MULTILINE)) == 10
+
+
+def test_what_is_wrong_with_the_winner_stands_beneath_it_with_its_picture(tmp_path: Path) -> None:
+    write_run("shapes_mult_0.02", tmp_path / "12")
+    text = report(mask_head_study(), tmp_path)
+    for expected in (
+        "## What is wrong with the winner\n\n**severe**: The mask head is undertrained",
+        f"```sh\n{COMMAND} trainer.epochs=6 seed=0 lr.mask_mult=",
+        "![diagnosis](report/diagnosis.png)",
+    ):
+        assert expected in text, expected
+    assert text.index("## Result") < text.index("## What is wrong") < text.index("## Why trials ended early")
+
+
+def test_a_winner_without_a_fault_is_not_talked_about(tmp_path: Path) -> None:
+    write_run("shapes_mult_10", tmp_path / "12")
+    assert "## What is wrong with the winner" not in report(mask_head_study(), tmp_path)
 
 
 def test_verdict_of_the_repeats_stands_in_the_result(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from maskrcnn_exp.model.backbone import STRIDES, build_fpn, build_stages, freeze
 from maskrcnn_exp.model.depthwise_conv import use_float32_depthwise
 from maskrcnn_exp.model.frozen_norm import fold_frozen_norms
 from maskrcnn_exp.model.gemm_conv import use_gemm_convolutions
+from maskrcnn_exp.model.mask_predictor import GemmMaskPredictor
 from maskrcnn_exp.model.parts import Part, part_of
 from maskrcnn_exp.model.roi_align import MatrixRoiAlign
 from maskrcnn_exp.model.roi_heads import MaskRoiHeads
@@ -123,6 +124,7 @@ def _assemble(
     )
     if fast:
         FastRegionProposalNetwork.take_over(network.rpn)
+        GemmMaskPredictor.take_over(network.roi_heads.mask_predictor)
         use_gemm_convolutions(network)
         use_float32_depthwise(network)
         fold_frozen_norms(network)

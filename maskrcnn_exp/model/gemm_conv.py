@@ -51,41 +51,17 @@ class GemmConv2d(nn.Conv2d):
         return 0 < rows < _ROWS_PER_CHANNEL * min(self.in_channels, self.out_channels)
 
 
-class GemmConvTranspose2d(nn.ConvTranspose2d):
-    """ConvTranspose2d whose outputs do not overlap, stride = kernel: each cell becomes a patch by one product.
-
-    oneDNN has no fast gradient of its bias: a reference loop takes as long as everything else in the layer.
-    """
-
-    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        if x.device.type != "cpu" or output_size is not None or not x.is_contiguous(memory_format=torch.channels_last):
-            return super().forward(x, output_size)
-        n, _, h, w = x.shape
-        high, wide = self.kernel_size
-        weight = self.weight.permute(2, 3, 1, 0).flatten(0, 2)  # [high * wide * o, c]
-        bias = None if self.bias is None else self.bias.repeat(high * wide)
-        patches = F.linear(x.permute(0, 2, 3, 1), weight, bias).view(n, h, w, high, wide, self.out_channels)
-        return patches.permute(0, 1, 3, 2, 4, 5).reshape(n, h * high, w * wide, self.out_channels).permute(0, 3, 1, 2)
-
-
 def use_gemm_convolutions(network: nn.Module) -> None:
     """Let every convolution that can be a product choose; the modules keep their parameters and names."""
     for module in network.modules():
         if type(module) is nn.Conv2d and _is_plain(module):
             module.__class__ = GemmConv2d
-        if type(module) is nn.ConvTranspose2d and _is_patchwise(module):
-            module.__class__ = GemmConvTranspose2d
 
 
 def _is_plain(conv: nn.Conv2d) -> bool:
     padded = conv.padding == (conv.kernel_size[0] // 2, conv.kernel_size[1] // 2)
     square = conv.kernel_size in ((1, 1), (3, 3))
     return square and padded and conv.groups == 1 and conv.dilation == (1, 1) and conv.padding_mode == "zeros"
-
-
-def _is_patchwise(conv: nn.ConvTranspose2d) -> bool:
-    exact = conv.padding == (0, 0) and conv.output_padding == (0, 0) and conv.dilation == (1, 1)
-    return exact and conv.groups == 1 and conv.stride == conv.kernel_size
 
 
 def _autocast(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from maskrcnn_exp.model import gemm_conv as module
-from maskrcnn_exp.model.gemm_conv import GemmConv2d, GemmConvTranspose2d, use_gemm_convolutions
+from maskrcnn_exp.model.gemm_conv import GemmConv2d, use_gemm_convolutions
 
 SIDES = st.integers(1, 9)
 FORMATS = {True: torch.channels_last, False: torch.contiguous_format}
@@ -93,31 +93,6 @@ def test_convolution_is_torchs(
         assert_same(ours, theirs, picture((pictures, 5, height, width), channels_last[0] or mixed), mixed)
 
 
-@settings(max_examples=40, deadline=None)
-@given(
-    shape=st.tuples(st.integers(0, 3), SIDES, SIDES),
-    kernel=st.sampled_from([1, 2, 3, (2, 3)]),
-    bias=st.booleans(),
-    channels_last=st.booleans(),
-    mixed=st.booleans(),
-)
-def test_transposed_convolution_is_torchs(
-    shape: tuple[int, int, int], kernel: int, bias: bool, channels_last: bool, mixed: bool
-) -> None:
-    torch.manual_seed(0)
-    ours, theirs = taken_over(nn.ConvTranspose2d(5, 6, kernel, kernel, bias=bias))
-    assert type(ours) is GemmConvTranspose2d
-    pictures, height, width = shape
-    assert_same(ours, theirs, picture((pictures, 5, height, width), channels_last), mixed)
-
-
-def test_transposed_convolution_keeps_its_output_size() -> None:
-    ours, theirs = taken_over(nn.ConvTranspose2d(5, 6, 2, 2))
-    x = picture((1, 5, 3, 3), True)
-    torch.testing.assert_close(ours(x, [7, 6]), theirs(x, [7, 6]))
-    assert ours(x, [7, 6]).shape == (1, 6, 7, 6)
-
-
 @pytest.mark.parametrize("kernel", [1, 3])
 def test_no_picture_is_a_batch_too(kernel: int) -> None:
     ours, theirs = taken_over(nn.Conv2d(5, 6, kernel, padding=kernel // 2))
@@ -178,12 +153,12 @@ def test_a_contiguous_picture_is_left_to_torch() -> None:
 
 
 def test_names_and_parameters_stay() -> None:
-    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 3, padding=1), nn.ConvTranspose2d(4, 2, 2, 2))
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 3, padding=1))
     state, parameters = list(network.state_dict()), list(network.parameters())
     use_gemm_convolutions(network)
     assert list(network.state_dict()) == state
     assert all(one is other for one, other in zip(network.parameters(), parameters, strict=True))
-    assert [type(layer).__name__ for layer in network] == ["GemmConv2d", "GemmConv2d", "GemmConvTranspose2d"]
+    assert [type(layer).__name__ for layer in network] == ["GemmConv2d", "GemmConv2d"]
 
 
 class Own(nn.Conv2d):
@@ -200,10 +175,7 @@ LEFT = [
     nn.Conv2d(4, 4, 3, padding="same"),
     nn.Conv2d(3, 4, 7, stride=2, padding=3),
     nn.Conv2d(4, 4, (1, 3), padding=(0, 1)),
-    nn.ConvTranspose2d(4, 4, 3, stride=2),
-    nn.ConvTranspose2d(4, 4, 2, stride=2, groups=2),
-    nn.ConvTranspose2d(4, 4, 2, stride=2, output_padding=1),
-    nn.ConvTranspose2d(4, 4, 2, stride=2, padding=1),
+    nn.ConvTranspose2d(4, 4, 2, stride=2),
     nn.Conv1d(4, 4, 1),
     Own(4, 4, 1),
 ]

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
 from maskrcnn_exp.engine.loop import StepRecord, train_epoch
 from maskrcnn_exp.engine.state import TrainState
-from maskrcnn_exp.model.gemm_conv import GemmConv2d, GemmConvTranspose2d
+from maskrcnn_exp.model.gemm_conv import GemmConv2d
+from maskrcnn_exp.model.mask_predictor import GemmMaskPredictor
 from maskrcnn_exp.model.rpn import FastRegionProposalNetwork
 from maskrcnn_exp.optim.in_place import InPlaceAdamW, InPlaceSGD
 from maskrcnn_exp.recipes import setup
@@ -42,9 +44,9 @@ def kinds(network: nn.Module) -> set[type[nn.Module]]:
 def test_fast_decides_whose_classes_are_built(name: str, ours: type, theirs: type, tmp_path: Path) -> None:
     fast, _ = prepared(tmp_path, True, f"optimizer={name}")
     plain, _ = prepared(tmp_path, False, f"optimizer={name}")
-    assert {GemmConv2d, GemmConvTranspose2d, FastRegionProposalNetwork} <= kinds(fast.network)
-    assert not {GemmConv2d, GemmConvTranspose2d, FastRegionProposalNetwork} & kinds(plain.network)
-    assert {nn.Conv2d, nn.ConvTranspose2d, RegionProposalNetwork} <= kinds(plain.network)
+    assert {GemmConv2d, GemmMaskPredictor, FastRegionProposalNetwork} <= kinds(fast.network)
+    assert not {GemmConv2d, GemmMaskPredictor, FastRegionProposalNetwork} & kinds(plain.network)
+    assert {nn.Conv2d, MaskRCNNPredictor, RegionProposalNetwork} <= kinds(plain.network)
     heads = [state.network.roi_heads for state in (fast, plain)]
     assert [(h.fast, h.box_roi_pool.fast, h.mask_roi_pool.fast) for h in heads] == [(True,) * 3, (False,) * 3]
     assert type(fast.optimizer.optimizer) is ours

@@ -1,4 +1,4 @@
-"""Train the runs of the table and keep their curves; what is recorded already is skipped.
+"""Train the runs of the table and keep their curves; what is recorded with the same words already is skipped.
 
     python -m benchmarks.doctor.record --dataset shapes --seeds 0 1 --jobs 2
     python -m benchmarks.doctor.record --dataset nuclei --seeds 0 --only default mask_lr_low
@@ -19,7 +19,7 @@ from typing import Final
 
 from benchmarks.doctor.faults import CASES, DATASETS, Case, cases_of
 from benchmarks.doctor.folders import folder_for
-from benchmarks.doctor.runs_file import CURVES, Run, read_runs, write_runs
+from benchmarks.doctor.runs_file import CURVES, DATA, Run, read_runs, write_runs
 from benchmarks.doctor.train_run import train, words_for
 
 Task = tuple[Case, int]
@@ -37,18 +37,23 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=_WORK, help="folder for data and runs under way")
     parser.add_argument("--curves", type=Path, default=CURVES, help="folder that the curves are written to")
     arguments = parser.parse_args()
-    recorded = set() if arguments.again else {run.key for run in read_runs(arguments.dataset, arguments.curves)}
+    recorded = [] if arguments.again else read_runs(arguments.dataset, arguments.curves)
+    current = {(run.case, run.seed) for run in recorded if run.words == _words(run.fault, run.dataset, run.seed)}
     tasks = [
         (case, seed)
         for seed in arguments.seeds
         for case in cases_of(arguments.dataset)
-        if (not arguments.only or case.name in arguments.only) and (arguments.dataset, case.name, seed) not in recorded
+        if (not arguments.only or case.name in arguments.only) and (case.name, seed) not in current
     ]
     print(f"{len(tasks)} runs to train", flush=True)
     for run in _trained(tasks, arguments.dataset, arguments.work, arguments.jobs):
         others = [other for other in read_runs(arguments.dataset, arguments.curves) if other.key != run.key]
         write_runs(arguments.dataset, [*others, run], arguments.curves)
         print(f"{time.strftime('%H:%M:%S')} {run.case} {run.seed}: mask AP {run.mask_ap:.3f}", flush=True)
+
+
+def _words(case: Case, dataset: str, seed: int) -> list[str]:
+    return words_for(case, dataset, seed, Path(DATA))
 
 
 def _trained(tasks: Sequence[Task], dataset: str, work: Path, jobs: int) -> Iterator[Run]:

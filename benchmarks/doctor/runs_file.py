@@ -19,12 +19,13 @@ from maskrcnn_exp.diagnose.curves import Crash, Curves
 from maskrcnn_exp.diagnose.facts import RunFacts
 from maskrcnn_exp.record.atomic import write_atomic
 
-__all__ = ["CURVES", "Run", "read_runs", "write_runs"]
+__all__ = ["CURVES", "DATA", "Run", "read_runs", "write_runs"]
 
 CURVES: Final = Path(__file__).parent / "curves"
 
 Points = dict[str, dict[int, float]]
-_FOLDER: Final = "DATA"  # stands for the data's folder on the machine that trained
+DATA: Final = "DATA"
+"""Stands for the data's folder on the machine that trained."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,12 @@ class Run:
     @property
     def fault(self) -> Case:
         return CASES[self.case]
+
+    @property
+    def words(self) -> list[str]:
+        """What the run was started with, without the folders of the machine that trained it."""
+        kept = [word for word in self.facts.overrides if not word.startswith("run_dir=")]
+        return [f"dataset.root={DATA}" if word.startswith("dataset.root=") else word for word in kept]
 
     @property
     def last_epoch(self) -> int:
@@ -84,7 +91,7 @@ class Run:
             "case": self.case,
             "seed": self.seed,
             "prescribed": list(self.prescribed),
-            "facts": {**facts, "overrides": [_portable(word) for word in self.facts.overrides]},
+            "facts": {**facts, "overrides": self.words},
             "crash": crash,
             "epochs": {tag: _columns(points) for tag, points in sorted(self.epochs.items())},
             "steps": {tag: _columns(points) for tag, points in sorted(self.steps.items())},
@@ -124,10 +131,6 @@ def write_runs(name: str, runs: Iterable[Run], folder: Path = CURVES) -> None:
 
 def _write(file: BinaryIO, content: bytes) -> None:
     file.write(content)
-
-
-def _portable(word: str) -> str:
-    return f"dataset.root={_FOLDER}" if word.startswith("dataset.root=") else word
 
 
 def _columns(points: Mapping[int, float]) -> tuple[list[int], list[float]]:

@@ -13,6 +13,7 @@ from maskrcnn_exp.diagnose.curves import Curves
 from maskrcnn_exp.diagnose.rules import (
     annotated,
     balance,
+    burnt,
     clipping,
     data,
     explosions,
@@ -22,6 +23,7 @@ from maskrcnn_exp.diagnose.rules import (
     mask_loss,
     masks,
     nonfinite,
+    part_rates,
     time,
 )
 from maskrcnn_exp.diagnose.verdict import SEVERITIES, Severity, Verdict, at_least
@@ -44,8 +46,9 @@ _RATE: Final[tuple[Rule, ...]] = (
     clipping.clipping_is_the_rate,
     learning_rate.lr_too_high,
     learning_rate.lr_too_low,
-    learning_rate.overdriven_part,
-    learning_rate.undertrained_part,
+    burnt.burnt_part,
+    part_rates.overdriven_part,
+    part_rates.undertrained_part,
     explosions.loss_exploding,
     learning_rate.warmup_too_long,
     explosions.loss_spikes,
@@ -109,6 +112,7 @@ _FOLLOWS: Final[dict[str, frozenset[str]]] = {
     "not_finite": _EVERYTHING,
     "frozen_part": _ALL_REST | {"lr_too_low", "undertrained_part", "clipping_is_the_rate"},
     "clipping_is_the_rate": _ALL_REST | {"lr_too_low", "undertrained_part"},
+    "burnt_part": frozenset({"undertrained_part", "lr_too_low", "gradient_spikes"}),
     "lr_too_high": _ALL_REST | _names(_RATE, but=("frozen_part", "lr_too_high")),
     "lr_too_low": _ALL_REST | _names(_RATE, but=("frozen_part", "clipping_is_the_rate", "lr_too_low")),
     "loss_exploding": _ALL_REST | {"loss_spikes", "gradient_spikes"},
@@ -128,6 +132,7 @@ _FOLLOWS: Final[dict[str, frozenset[str]]] = {
 """Rule → what follows from it, so that it is no second finding. Only a verdict above info explains others."""
 
 _FOLLOWS_IN_PART: Final[dict[str, frozenset[str]]] = {
+    "burnt_part": _ALL_REST | {"overdriven_part", "undertrained_part", "loss_exploding", "loss_spikes"},
     "overdriven_part": _ALL_REST | {"loss_exploding", "loss_spikes", "gradient_spikes"},
     "undertrained_part": _ALL_REST,
 }

@@ -90,6 +90,8 @@ TOO_FAST: Final = 4.0  # pace of the middle head; 2.1 is the fastest healthy one
 OVERDRIVEN: Final = 3.0  # pace of one head that is ahead of the others
 AT_CHANCE: Final = 0.85  # of chance: a head that has not learned
 REBOUND: Final = 0.15  # rise over its own best at which a loss goes the wrong way
+BURNING: Final = 12.0  # pace of one epoch that no head outlives; 6 is the fastest healthy one (lr.mask_mult=10)
+DEAD: Final = 0.05  # of a head's first gradient norm that is left; healthy heads keep 0.03 to 0.8, but learn
 LEAST_RATE: Final = 0.1  # of the full rate: below it an update ratio says nothing about the full one
 LARGEST_RESCALE: Final = 2.0  # of an update ratio in warm-up or late decay: the RPN's is large while it is new
 WARMUP_LONG: Final = 0.6  # share of the planned epochs; the default takes 0.33 of six

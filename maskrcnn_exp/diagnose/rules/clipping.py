@@ -9,15 +9,13 @@ import numpy as np
 from maskrcnn_exp.diagnose import thresholds as limits
 from maskrcnn_exp.diagnose.curves import HEADS, Curves
 from maskrcnn_exp.diagnose.prescriptions import clip_of, recommended_norm
-from maskrcnn_exp.diagnose.rules.evidence import curve, number, since, surety
+from maskrcnn_exp.diagnose.rules.evidence import LINES, curve, number, since, surety
 from maskrcnn_exp.diagnose.trends import median
 from maskrcnn_exp.diagnose.verdict import Severity, Verdict
 from maskrcnn_exp.model.parts import PARTS, Part
 from maskrcnn_exp.record import tags
 
 __all__ = ["clipping_is_the_rate"]
-
-_LINES: dict[Part, str] = {"rpn": "loss_objectness", "box": "loss_classifier", "mask": "loss_mask"}
 
 
 def clipping_is_the_rate(curves: Curves) -> list[Verdict]:
@@ -59,7 +57,7 @@ def _always_clipped(curves: Curves, part: Part | None) -> list[Verdict]:
             since(curves, ~(curves[tag] < limits.ALWAYS_CLIPPED)),
             f"Clipping shortens {what} in {share:.0%} of the steps, {shrinks:.3g} times at the median: {effect}.",
             f"always clipped, {shrinks:.2g} times",
-            _LINES.get(part, "total") if part else "total",
+            LINES.get(part, "total") if part else "total",
             (
                 curve(curves, tag, "share of steps clipped"),
                 number("median norm", float(np.median(norms)), f"limit {limit:g}, recommended {norm:g}"),

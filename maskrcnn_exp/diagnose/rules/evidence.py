@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from maskrcnn_exp.diagnose.trends import running
 from maskrcnn_exp.diagnose.verdict import Evidence
@@ -13,8 +13,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskrcnn_exp.diagnose.curves import Curves
+    from maskrcnn_exp.model.parts import Part
 
-__all__ = ["curve", "number", "shown", "since", "surety"]
+__all__ = ["LINES", "NAMES", "curve", "number", "shown", "since", "surety"]
+
+
+NAMES: Final[dict[Part, str]] = {
+    "backbone": "backbone",
+    "fpn": "FPN",
+    "rpn": "RPN",
+    "box": "box head",
+    "mask": "mask head",
+}
+LINES: Final[dict[Part, str]] = {"rpn": "loss_objectness", "box": "loss_classifier", "mask": "loss_mask"}
+"""Head → the loss that tells whether it has learned: a guess scores a known value in it."""
 
 
 def shown(tag: str) -> str:

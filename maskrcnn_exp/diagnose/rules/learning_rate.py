@@ -1,4 +1,4 @@
-"""Learning rates: of one part against the others, of all together, and parts that do not learn at all."""
+"""Learning rates: of all parts together, and parts that do not learn at all."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ import numpy as np
 
 from maskrcnn_exp.diagnose import thresholds as limits
 from maskrcnn_exp.diagnose.curves import HEADS, Curves
-from maskrcnn_exp.diagnose.prescriptions import different_base, different_mult, rounded
-from maskrcnn_exp.diagnose.rules.evidence import curve, number, since, surety
-from maskrcnn_exp.diagnose.rules.outcome import at_chance, box_ap_is_good, learns_nothing, masks_fit, rebounds
+from maskrcnn_exp.diagnose.prescriptions import different_base, rounded
+from maskrcnn_exp.diagnose.rules.burnt import all_burnt, peak_pace
+from maskrcnn_exp.diagnose.rules.evidence import LINES, NAMES, curve, number, surety
+from maskrcnn_exp.diagnose.rules.outcome import box_ap_is_good, learns_nothing
 from maskrcnn_exp.diagnose.trends import finite
 from maskrcnn_exp.diagnose.verdict import Evidence, Prescription, Severity, Verdict
-from maskrcnn_exp.model.parts import LOSS_OWNER, LOSSES, PARTS, Part
+from maskrcnn_exp.model.parts import PARTS, Part
 from maskrcnn_exp.record import tags
 
-__all__ = ["frozen_part", "lr_too_high", "lr_too_low", "overdriven_part", "undertrained_part", "warmup_too_long"]
-
-_NAMES = {"backbone": "backbone", "fpn": "FPN", "rpn": "RPN", "box": "box head", "mask": "mask head"}
-_LINES: dict[Part, str] = {"rpn": "loss_objectness", "box": "loss_classifier", "mask": "loss_mask"}
+__all__ = ["frozen_part", "lr_too_high", "lr_too_low", "warmup_too_long"]
 
 
 def frozen_part(curves: Curves) -> list[Verdict]:
@@ -46,9 +44,9 @@ def _frozen(curves: Curves, part: Part) -> Verdict:
         severity,
         0.95,
         curves.epoch(0),
-        f"The {_NAMES[part]} does not learn: its weights do not move at all, and {how}.",
+        f"The {NAMES[part]} does not learn: its weights do not move at all, and {how}.",
         "frozen",
-        _LINES.get(part, "total"),
+        LINES.get(part, "total"),
         (curve(curves, tags.update_ratio_tag(part)), curve(curves, tags.lr_tag(part))),
         Prescription((*stages, f"lr.{part}_mult={mult:g}"), why),
     )
@@ -65,103 +63,6 @@ def _frozen_stages(curves: Curves) -> list[Verdict]:
     return [
         Verdict(
             "frozen_part", "backbone", "severe", 0.9, curves.epoch(0), says, "frozen stages", "total", evidence, words
-        )
-    ]
-
-
-def undertrained_part(curves: Curves) -> list[Verdict]:
-    """A head's weights move far more slowly than those of the others: it is undertrained whatever its loss says."""
-    if len(curves) < limits.SETTLED_EPOCHS:
-        return []
-    return [verdict for head in HEADS for verdict in _undertrained(curves, head)]
-
-
-def _undertrained(curves: Curves, head: Part) -> list[Verdict]:
-    others = curves.others(head)
-    pace = curves.pace(head)
-    if not others or not 0 < pace <= limits.NORMAL_PACE:
-        return []
-    behind = min(curves.pace(other) for other in others) / pace
-    if behind < limits.BEHIND or not _one_is_normal(curves, others):
-        return []
-    if behind < limits.FAR_BEHIND and (head == "mask" and masks_fit(curves)):
-        return []
-    severity: Severity = "severe" if behind >= limits.FAR_BEHIND else "warning"
-    times = curves.times_behind(head)
-    compared = " and ".join(f"the {_NAMES[other]}'s {curves.update_ratio(other):.2g}" for other in others)
-    evidence = [
-        curve(curves, tags.update_ratio_tag(head), f"‖Δw‖/‖w‖ per step; at full rate {curves.update_ratio(head):.2g}"),
-        *(curve(curves, tags.update_ratio_tag(other)) for other in others),
-        *(curve(curves, tags.train_loss_tag(loss)) for loss in LOSSES if LOSS_OWNER[loss] == head),
-        *(curve(curves, tags.map_tag(kind, "AP")) for kind in ("segm", "bbox")),
-    ]
-    why = f"{times:.0f} times behind the other heads; the best runs are at {limits.BEST_RATIO[head]:g}"
-    return [
-        Verdict(
-            "undertrained_part",
-            head,
-            severity,
-            surety(behind / (limits.FAR_BEHIND if severity == "severe" else limits.BEHIND), 0.75),
-            _behind_since(curves, head),
-            f"The {_NAMES[head]} is undertrained, whatever its loss says: its weights move by "
-            f"{curves.update_ratio(head):.2g} of their size per step, {compared}.",
-            "barely moving",
-            _LINES[head],
-            tuple(evidence),
-            different_mult(curves, head, times / limits.BEST_RATIO[head], why),
-        )
-    ]
-
-
-def _one_is_normal(curves: Curves, others: tuple[Part, ...]) -> bool:
-    """Say whether what a head is compared with learns at a pace that is healthy itself, not driven."""
-    return min(curves.pace(other) for other in others) <= limits.TOO_FAST
-
-
-def _behind_since(curves: Curves, head: Part) -> int:
-    own = curves[tags.update_ratio_tag(head)] / limits.PACE[head]
-    others = [curves[tags.update_ratio_tag(other)] / limits.PACE[other] for other in curves.others(head)]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        holds = ~(np.min(others, axis=0) / own < limits.BEHIND)  # an epoch without a record breaks nothing
-    return since(curves, holds)
-
-
-def overdriven_part(curves: Curves) -> list[Verdict]:
-    """A head's weights move far more than those of the others, and its losses show that it is thrown about."""
-    if len(curves) < limits.SETTLED_EPOCHS + 1:
-        return []
-    return [verdict for head in HEADS for verdict in _overdriven(curves, head)]
-
-
-def _overdriven(curves: Curves, head: Part) -> list[Verdict]:
-    others, pace = curves.others(head), curves.pace(head)
-    if not others or not pace >= limits.OVERDRIVEN:
-        return []
-    ahead = pace / max(curves.pace(other) for other in others)
-    losses = [loss for loss in LOSSES if LOSS_OWNER[loss] == head and "box_reg" not in loss]  # those rise in health too
-    suffering = [loss for loss in losses if at_chance(curves, loss) or rebounds(curves, loss)]
-    if head == "mask" and ahead >= limits.FAR_AHEAD and curves.fit() < limits.LOW_FIT:
-        suffering = suffering or ["loss_mask"]
-    if ahead < limits.AHEAD or not suffering:
-        return []
-    ratio = curves.times_behind(head) / limits.BEST_RATIO[head]
-    why = f"its weights move {1 / curves.times_behind(head):.0f} times faster than the other heads'"
-    evidence = [curve(curves, tags.train_loss_tag(loss)) for loss in suffering]
-    evidence += [curve(curves, tags.update_ratio_tag(part)) for part in (head, *others)]
-    evidence += [curve(curves, tags.val_loss_tag(loss)) for loss in suffering if curves.has(tags.val_loss_tag(loss))]
-    return [
-        Verdict(
-            "overdriven_part",
-            head,
-            "severe",
-            surety(ahead / limits.AHEAD, 0.75),
-            curves.epoch(-1),
-            f"The {_NAMES[head]}'s learning rate is too high: its weights move by {curves.update_ratio(head):.2g} of "
-            f"their size per step, {ahead:.0f} times a healthy proportion, and {suffering[0]} suffers from it.",
-            "thrown about",
-            suffering[0],
-            tuple(evidence),
-            different_mult(curves, head, ratio, why),
         )
     ]
 
@@ -203,12 +104,14 @@ def lr_too_low(curves: Curves) -> list[Verdict]:
 
 
 def lr_too_high(curves: Curves) -> list[Verdict]:
-    """All heads are thrown about, and boxes are not found."""
-    pace = _middle_pace(curves)
+    """All heads are thrown about, or the first steps have destroyed them, and boxes are not found."""
+    burnt = all_burnt(curves)
+    pace = max(peak_pace(curves, head) for head in HEADS) if burnt else _middle_pace(curves)
     if len(curves) < limits.SETTLED_EPOCHS + 1 or not pace >= limits.TOO_FAST or box_ap_is_good(curves):
         return []
     nothing = learns_nothing(curves)
     severe = nothing or (curves.done or 0) >= limits.LATE
+    when = "at first, and hardly any gradient is left since then," if burnt else "than in a run that learns,"
     return [
         Verdict(
             "lr_too_high",
@@ -216,11 +119,16 @@ def lr_too_high(curves: Curves) -> list[Verdict]:
             "severe" if severe else "warning",
             surety(pace / limits.TOO_FAST, 0.75 if severe else 0.6),
             curves.epoch(0),
-            f"The learning rate is too high: the heads' weights move {pace:.0f} times more per step than in a run that "
-            f"learns, and {'nothing is' if nothing else 'little is'} learned.",
+            f"The learning rate is too high: the heads' weights move {pace:.0f} times more per step {when} "
+            f"and {'nothing is' if nothing else 'little is'} learned.",
             "thrown about",
             "total",
-            (curve(curves, tags.TRAIN_TOTAL), *_paces(curves), curve(curves, tags.map_tag("bbox", "AP"))),
+            (
+                curve(curves, tags.TRAIN_TOTAL),
+                *_paces(curves),
+                *((curve(curves, tags.grad_norm_tag(head), "before clipping") for head in HEADS) if burnt else ()),
+                curve(curves, tags.map_tag("bbox", "AP")),
+            ),
             different_base(curves, 1 / pace, f"the factor {pace:.0f} on the heads' update ratios"),
         )
     ]

@@ -78,3 +78,9 @@ def test_a_deviation_of_a_hundredth_is_named_even_at_mid_grey() -> None:
     grey = with_facts(SHAPES, image_mean=(0.5, 0.5, 0.5), image_std=(0.01, 0.01, 0.01))
     assert len(pixel_normalisation(grey)) == 1
     assert pixel_normalisation(with_facts(grey, image_std=(0.04, 0.04, 0.04))) == []
+
+
+def test_a_classifier_that_only_came_down_from_an_explosion_has_not_learned() -> None:
+    exploded = [13.6, 2.3, 0.73, 0.75, 0.71, 0.71]  # of a guess's 1.39, far below 13.6
+    zero = changed(SHAPES, mAP__bbox_AP=0.0, mask__accuracy=0.59, loss__train_loss_classifier=exploded)
+    assert ap_stays_zero(zero) == []

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from maskrcnn_exp.diagnose.rules.learning_rate import (
-    frozen_part,
-    lr_too_high,
-    lr_too_low,
-    overdriven_part,
-    undertrained_part,
-)
+from maskrcnn_exp.diagnose.rules.learning_rate import frozen_part, lr_too_high, lr_too_low
+from maskrcnn_exp.diagnose.rules.part_rates import overdriven_part, undertrained_part
 from maskrcnn_exp.diagnose.verdict import Verdict
 from tests.diagnose.recorded import changed, recorded, with_facts
 
@@ -138,3 +133,14 @@ def test_a_mask_loss_five_percent_above_its_best_does_not_suffer() -> None:
 
     assert told(0.05) == 0
     assert told(0.4) == 1
+
+
+def test_under_sgd_a_head_is_slow_because_it_has_learned_most() -> None:
+    slow = changed(HEALTHY, update_ratio__rpn=lambda ratio: ratio / 5)  # its loss is 2 % of a guess
+    assert undertrained_part(slow) != []
+    assert undertrained_part(with_facts(slow, adaptive=False)) == []
+
+
+def test_under_sgd_a_head_that_learned_less_than_the_others_is_still_undertrained() -> None:
+    slow = changed(HEALTHY, update_ratio__mask=lambda ratio: ratio / 20, loss__train_loss_mask=0.65)
+    assert only(undertrained_part(with_facts(slow, adaptive=False))).part == "mask"

@@ -22,6 +22,8 @@ from benchmarks.doctor.folders import folder_for
 from benchmarks.doctor.runs_file import CURVES, DATA, Run, read_runs, write_runs
 from benchmarks.doctor.train_run import train, words_for
 
+__all__ = ["missing"]
+
 Task = tuple[Case, int]
 
 _WORK: Final = Path(tempfile.gettempdir()) / "maskrcnn_doctor"
@@ -38,13 +40,7 @@ def main() -> None:
     parser.add_argument("--curves", type=Path, default=CURVES, help="folder that the curves are written to")
     arguments = parser.parse_args()
     recorded = [] if arguments.again else read_runs(arguments.dataset, arguments.curves)
-    current = {(run.case, run.seed) for run in recorded if run.words == _words(run.fault, run.dataset, run.seed)}
-    tasks = [
-        (case, seed)
-        for seed in arguments.seeds
-        for case in cases_of(arguments.dataset)
-        if (not arguments.only or case.name in arguments.only) and (case.name, seed) not in current
-    ]
+    tasks = missing(arguments.dataset, arguments.seeds, recorded, arguments.only)
     print(f"{len(tasks)} runs to train", flush=True)
     for run in _trained(tasks, arguments.dataset, arguments.work, arguments.jobs):
         others = [other for other in read_runs(arguments.dataset, arguments.curves) if other.key != run.key]
@@ -52,8 +48,20 @@ def main() -> None:
         print(f"{time.strftime('%H:%M:%S')} {run.case} {run.seed}: mask AP {run.mask_ap:.3f}", flush=True)
 
 
-def _words(case: Case, dataset: str, seed: int) -> list[str]:
-    return words_for(case, dataset, seed, Path(DATA))
+def missing(dataset: str, seeds: Sequence[int], recorded: Sequence[Run], only: Sequence[str] | None) -> list[Task]:
+    """Return the runs of a data set that are not recorded with the words that they have now, seed by seed.
+
+    Args:
+        only: Names of cases; None: all.
+    """
+    words = {(run.case, run.seed): run.words for run in recorded if run.dataset == dataset}
+    return [
+        (case, seed)
+        for seed in seeds
+        for case in cases_of(dataset)
+        if (not only or case.name in only)
+        and words.get((case.name, seed)) != words_for(case, dataset, seed, Path(DATA))
+    ]
 
 
 def _trained(tasks: Sequence[Task], dataset: str, work: Path, jobs: int) -> Iterator[Run]:

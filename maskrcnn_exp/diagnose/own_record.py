@@ -28,8 +28,12 @@ STEP_TAGS_READ: Final = frozenset(
 
 
 def is_own(history: History) -> bool:
-    """Say whether a record has the five training losses under this project's tags, or is of a run that ended before."""
-    begun = (history.folder / "environment.json").is_file() and not any("loss" in tag for tag in history.tags)
+    """Say whether a record has the five training losses under this project's tags, or is of a run that ended before.
+
+    A run that diverges in its first epoch has only points of steps.
+    """
+    by_epoch = (tag for tag in history.tags if not tag.startswith("step/"))
+    begun = (history.folder / "environment.json").is_file() and not any("loss" in tag for tag in by_epoch)
     return begun or {tags.train_loss_tag(loss) for loss in LOSSES} <= set(history.tags)
 
 

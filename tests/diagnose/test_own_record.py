@@ -39,9 +39,11 @@ def test_numbers_that_others_write_into_the_record_are_no_epochs(tmp_path: Path)
     assert curves_at(folder).at.tolist() == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_run_that_ended_before_its_first_epoch_is_judged_by_its_black_box(tmp_path: Path) -> None:
-    with RunLog.open(tmp_path):
-        pass
+@pytest.mark.parametrize("logged_steps", [0, 2])
+def test_a_run_that_ended_before_its_first_epoch_is_judged_by_its_black_box(logged_steps: int, tmp_path: Path) -> None:
+    with RunLog.open(tmp_path) as log:
+        for step in range(1, logged_steps + 1):
+            log.step(step, {"step/loss_mask": 0.7, "step/total": 2.0})
     (tmp_path / "environment.json").write_text("{}")
     write_black_box(tmp_path, step=3, epoch=1)
     first = diagnose(curves_at(tmp_path)).first

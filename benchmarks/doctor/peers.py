@@ -29,7 +29,10 @@ from benchmarks.doctor.score import score_of, split_runs
 from maskrcnn_exp.model.parts import LOSSES, PARTS
 from maskrcnn_exp.record import tags
 
-__all__ = ["NAMES", "TOOLS", "Peer", "findings_of", "peer_table", "write_csv"]
+__all__ = ["FILE", "NAMES", "TOOLS", "Peer", "findings_of", "peer_table", "write_csv"]
+
+FILE: Final = "peers.md"
+"""Beside the curves: what the tools said, for RESULTS.md, which is written without them."""
 
 Findings = Mapping[str, Mapping[str, list[tuple[str, str]]]]  # run → tool → kind, severity
 
@@ -166,13 +169,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", type=Path, required=True, help="interpreter of the environment with the tools")
     parser.add_argument("--curves", type=Path, default=CURVES)
-    parser.add_argument("--all", action="store_true", help="the runs that rules were tuned on, too")
     arguments = parser.parse_args()
     runs = [run for dataset in DATASETS for run in read_runs(dataset, arguments.curves)]
-    chosen = runs if arguments.all else split_runs(runs)[1]
-    table = peer_table(chosen, findings_of(chosen, arguments.python))
-    (arguments.curves / "peers.md").write_text(table + "\n")
-    print(table)
+    findings = findings_of(runs, arguments.python)
+    parts = zip(("Runs that the rules were tuned on", "Report"), split_runs(runs), strict=True)
+    tables = [f"{title}:\n\n{peer_table(part, findings)}" for title, part in parts if part]
+    text = "\n\n".join(tables) + "\n"
+    (arguments.curves / FILE).write_text(text)
+    print(text)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.doctor.faults import DATASETS, FAULTS
+from benchmarks.doctor.faults import DATASETS, FAULTS, cases_of
+from benchmarks.doctor.peers import FILE
 from benchmarks.doctor.recover import recoveries, recovery_table
 from benchmarks.doctor.runs_file import CURVES, Run, read_runs
 from benchmarks.doctor.score import Score, confusion, described, rates, score_of, split_runs
@@ -33,6 +34,12 @@ last epoch names the fault, with a warning at least. *Early*: it did so after an
 planned ones. Rules and thresholds were tuned on shapes, seeds 0 and 1, and on the runs that `docs/diagnosis.md` lists;
 all other runs were only looked at for the report."""
 
+_PEERS: Final = """\
+runmedic 0.1.1, losslint 0.4.1 and training-doctor 0.1.0 with their defaults, on the total, the five losses, the
+validation loss, the learning rate and the gradient norm of each run. Any of their findings may name the fault, by the
+most generous reading of its words (`NAMES` in [`peers.py`](peers.py)); of `diagnose` only the first verdict counts. An
+alarm is a finding that is a warning or worse, by the tool's own scale."""
+
 
 def document(curves: Path = CURVES) -> str:
     """Return the whole text."""
@@ -45,9 +52,9 @@ def document(curves: Path = CURVES) -> str:
     found = [one for dataset in DATASETS for one in recoveries(dataset, curves)]
     if found:
         parts += ["## Prescriptions, run for real", recovery_table(found)]
-    peers = curves / "peers.md"
+    peers = curves / FILE
     if peers.is_file():
-        parts += ["## Other log doctors on the report's runs", peers.read_text().strip()]
+        parts += ["## Other log doctors on the same runs", _PEERS, peers.read_text().strip()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -59,7 +66,18 @@ def _section(title: str, runs: Sequence[Run]) -> list[str]:
     for score in scores:
         by_source.setdefault((score.run.dataset, score.run.seed), []).append(score)
     names = ", ".join(f"{dataset} {seed} ({len(rows)} runs)" for (dataset, seed), rows in sorted(by_source.items()))
-    return [f"## {title}: {names}", described(rates(scores)).replace("\n", "  \n"), confusion(scores)]
+    lines = [
+        *described(rates(scores)).splitlines(),
+        *(_absent(dataset, seed, rows) for (dataset, seed), rows in by_source.items()),
+    ]
+    return [f"## {title}: {names}", "  \n".join(line for line in lines if line), confusion(scores)]
+
+
+def _absent(dataset: str, seed: int, scores: Sequence[Score]) -> str:
+    """Return which runs of the table are not recorded: the shares above say nothing about them."""
+    known = {score.run.case for score in scores}
+    absent = [case.name for case in cases_of(dataset) if case.name not in known]
+    return f"not recorded yet of {dataset} {seed}: {', '.join(absent)}" if absent else ""
 
 
 def _costs(runs: Sequence[Run]) -> str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
     from numpy.typing import NDArray
 
-__all__ = ["SEEN_MOST", "SeenSuspect", "contact_sheet", "look_again"]
+__all__ = ["SEEN_MOST", "SeenSuspect", "contact_sheet", "look_again", "object_ious"]
 
 SEEN_MOST: Final = 20
 """Pictures that are read once more. A set with more suspects has another problem than single annotations."""
@@ -70,10 +70,11 @@ def _seen(network: MaskRCNN, dataset: InstanceDataset, suspect: Suspect, device:
     if objects is None:
         raise AssertionError("objects were asked for")
     ids = dataset.annotation_ids(index)
-    return SeenSuspect(suspect, ids, _ious(objects), _draw(sample, objects))
+    return SeenSuspect(suspect, ids, object_ious(objects), _draw(sample, objects))
 
 
-def _ious(objects: ObjectMasks) -> list[float]:
+def object_ious(objects: ObjectMasks) -> list[float]:
+    """Return the IoU of each object's annotation and what the mask head gives in its box, on the head's r × r, n."""
     annotated = see_through_grid(objects, objects.found.shape[-1]).to(objects.found.device) > 0.5
     found = objects.found > 0.5
     union = (annotated | found).flatten(1).sum(dim=1)

@@ -5,7 +5,7 @@ In such a picture either the network is wrong, or the annotation. The second is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -16,7 +16,18 @@ from maskrcnn_exp.engine.validation import PictureMasks
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["LEAST_PICTURES", "LEAST_RATIO", "LIMIT", "SOURCE", "Reason", "Suspect", "Suspects", "find_suspects"]
+__all__ = [
+    "LEAST_PICTURES",
+    "LEAST_RATIO",
+    "LIMIT",
+    "SOURCE",
+    "Reason",
+    "Suspect",
+    "SuspectObject",
+    "Suspects",
+    "find_suspect_objects",
+    "find_suspects",
+]
 
 Reason = Literal["loss_mask", "mask_iou"]
 
@@ -79,6 +90,36 @@ def find_suspects(pictures: Sequence[PictureMasks]) -> Suspects:
     ]
     found.sort(key=lambda suspect: (-suspect.score, suspect.picture.index))
     return Suspects(len(pictures), loss, iou, tuple(found))
+
+
+@dataclass(frozen=True)
+class SuspectObject:
+    """One annotation that stands out."""
+
+    index: int  # of the picture, its position in the dataset
+    place: int  # among the picture's objects, from 0
+    mask_iou: float  # between the annotation and what the mask head gives in its box
+    score: float
+
+
+def find_suspect_objects(mask_ious: Mapping[int, Sequence[float]]) -> tuple[SuspectObject, ...]:
+    """Return the annotations whose mask IoU is an outlier among all, by the same rule, the worst first.
+
+    Where pictures hold many objects, one wrong mask among them hardly shows in the picture's own numbers.
+
+    Args:
+        mask_ious: By the picture's position, one for each of its objects.
+    """
+    places = [(index, place) for index, ious in sorted(mask_ious.items()) for place in range(len(ious))]
+    ious = np.array([mask_ious[index][place] for index, place in places])
+    if len(ious) < LEAST_PICTURES or float(np.median(ious)) < _TRAINED:
+        return ()
+    scores = _scores(1 - ious)
+    found = [
+        SuspectObject(*places[number], float(ious[number]), float(scores[number]))
+        for number in np.flatnonzero(scores > LIMIT)
+    ]
+    return tuple(sorted(found, key=lambda one: (-one.score, one.index, one.place)))
 
 
 def _scores(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,12 +11,16 @@ import torch
 from lightning_fabric import Fabric
 
 from maskrcnn_exp.config_check import check_or_raise
+from maskrcnn_exp.data.target import Sample
 from maskrcnn_exp.engine.checkpoint import Checkpoint, load_evaluated, read_checkpoint
+from maskrcnn_exp.engine.coco_ap import Detections
 from maskrcnn_exp.engine.oracle import MaskApReport, OraclePicture, explain_mask_ap
 from maskrcnn_exp.engine.runtime import launch, on_first
+from maskrcnn_exp.engine.suspect_pictures import object_ious
 from maskrcnn_exp.engine.validation import ValidationResult, gather, validate
 from maskrcnn_exp.errors import ConfigError
 from maskrcnn_exp.model.build import build_maskrcnn
+from maskrcnn_exp.model.forward import ObjectMasks
 from maskrcnn_exp.recipes.from_checkpoint import config_of, split_words
 from maskrcnn_exp.recipes.resume import check_categories
 from maskrcnn_exp.recipes.setup import detections_limit, fabric_for, loss_weights, open_data
@@ -71,8 +75,13 @@ def run_words(words: Sequence[str]) -> None:
 
 def _content(result: Evaluation) -> dict[str, object]:
     """Return what `output=FILE.json` holds."""
-    content: dict[str, object] = asdict(replace(result.validation, pictures=()))
-    del content["pictures"]
+    validation = result.validation
+    content: dict[str, object] = {
+        "losses": validation.losses,
+        "total": validation.total,
+        "coco": asdict(validation.coco),
+        "seconds": validation.seconds,
+    }
     if result.mask_ap is not None:
         content["mask_ap"] = asdict(result.mask_ap)
     if result.suspects is not None:
@@ -110,7 +119,11 @@ def _evaluate_process(
     load_evaluated(network, checkpoint, source)
     memory_format = torch.channels_last if config.trainer.channels_last else torch.contiguous_format
     network = network.to(device=fabric.device, memory_format=memory_format)
-    pictures: list[OraclePicture] = []
+    pictures: list[tuple[OraclePicture, list[float]]] = []
+
+    def observe(sample: Sample, detections: Detections, objects: ObjectMasks) -> None:
+        pictures.append((OraclePicture.of(sample, detections, objects), object_ious(objects)))
+
     with console.progress(len(data.samples), description="validation") as bar, stop_on_signals() as stop:
         validation = validate(
             network,
@@ -121,13 +134,15 @@ def _evaluate_process(
             loss_weights=loss_weights(config.model.loss_weight),
             stop=stop if fabric.world_size == 1 else lambda: False,
             progress=bar.advance,
-            observe=(lambda *seen: pictures.append(OraclePicture.of(*seen))) if oracle else None,
+            observe=observe if oracle else None,
         )
-    suspects = report_suspects(validation, network, data, fabric) if fabric.is_global_zero else None
+    everyone: list[tuple[OraclePicture, list[float]]] = gather(fabric, pictures)
+    mask_ious = {picture.detections.image_index: ious for picture, ious in everyone} if oracle else None
+    suspects = report_suspects(validation, network, data, fabric, mask_ious) if fabric.is_global_zero else None
     if not oracle:
         return Evaluation(validation, None, suspects)
-    everyone: list[OraclePicture] = gather(fabric, pictures)
-    report = on_first(fabric, lambda: explain_mask_ap(data.ground_truth, everyone, validation.coco))
+    seen = [picture for picture, _ in everyone]
+    report = on_first(fabric, lambda: explain_mask_ap(data.ground_truth, seen, validation.coco))
     return Evaluation(validation, report, suspects)
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from maskrcnn_exp.engine.suspect_pictures import SeenSuspect
     from maskrcnn_exp.engine.suspects import Suspect, Suspects
 
-__all__ = ["FILE", "TAG", "suspect_lines", "suspects_json", "suspects_markdown"]
+__all__ = ["FILE", "TAG", "object_lines", "suspect_lines", "suspects_json", "suspects_markdown"]
 
 FILE: Final = "suspects.json"
 TAG: Final = "suspects"
@@ -50,6 +50,22 @@ def _line(suspect: Suspect, suspects: Suspects, seen: Sequence[SeenSuspect], nam
         return f"{name}: {numbers}"
     iou, worst = min(zip(again.mask_ious, again.annotation_ids, strict=True), key=lambda pair: pair[0])
     return f"{name}: {numbers} · annotation {worst} {iou:.2f}"
+
+
+def object_lines(found: Sequence[Mapping[str, Any]], annotations: int, where: Path | None) -> list[str]:
+    """Return what the console says of suspect annotations; nothing without one.
+
+    Args:
+        found: Entries with file_name, id and mask_iou, the worst first.
+        annotations: That were looked at.
+        where: As for `suspect_lines`.
+    """
+    if not found:
+        return []
+    head = f"suspects: {len(found)} of {annotations} annotated masks are unlike what is found in their boxes"
+    lines = [f"   {one['file_name']}: annotation {one['id']} · mask IoU {one['mask_iou']:.2f}" for one in found]
+    more = [f"   {len(found) - _SHOWN} more: {where if where is not None else 'output=FILE.json'}"]
+    return [head, *lines[:_SHOWN], *(more if len(found) > _SHOWN else [])]
 
 
 def suspects_markdown(suspects: Suspects, seen: Sequence[SeenSuspect], names: Mapping[int, str]) -> str:

@@ -47,3 +47,22 @@ def test_suspects_are_named_in_console_tensorboard_and_both_files(
     again = json.loads(output.read_text())["suspects"]
     assert again["suspects"] == content["suspects"]
     assert f"   {first['file_name']}: loss_mask" in capsys.readouterr().out
+
+
+def test_an_evaluation_with_the_true_boxes_names_annotations_too(
+    train_small: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"_TRAINED": 0.0, "LEAST_PICTURES": 3, "LIMIT": 0.1, "LEAST_RATIO": 1.0}.items():
+        monkeypatch.setattr(suspects, name, value)
+    train_small("trainer.epochs=1")
+    output = tmp_path / "numbers.json"
+    run_words([f"checkpoint={tmp_path / 'run/checkpoints/last.pt'}", f"output={output}"])
+    content = json.loads(output.read_text())["suspects"]
+    worst = content["annotations"][0]
+    assert worst["id"].startswith(f"{worst['image_id']}/")  # shapes: <picture number>/<object>
+    assert (
+        f"   {worst['file_name']}: annotation {worst['id']} · mask IoU {worst['mask_iou']:.2f}"
+        in capsys.readouterr().out
+    )
+    by_picture = {a["id"]: a["mask_iou"] for one in content["suspects"] for a in one["annotations"]}
+    assert by_picture[worst["id"]] == pytest.approx(worst["mask_iou"], abs=1e-4)

@@ -214,6 +214,7 @@ def _check_trainer(checks: _Checks, trainer: TrainerConfig) -> None:
         "limit_batches",
         "early_stop_evals",
         "keep_checkpoints",
+        "preview_pictures",
         "checkpoint_every_steps",
         "checkpoint_every_minutes",
     ):

@@ -315,6 +315,7 @@ class TrainerConfig:
     limit_batches: int = 0  # batches per epoch and validation pictures / batch_size, for a quick look; 0: all
     log_every_steps: int = 10  # optimiser steps between points under step/…
     eval_every_epochs: int = 1
+    preview_pictures: int = 4  # validation pictures, annotated beside found, for TensorBoard after each evaluation
     ema_decay: float = 0.0  # exponential moving average of the weights, used for evaluation; 0: off
     monitor: str = "mAP/segm_AP"  # tag that decides best.pt, early stopping and the objective
     monitor_mode: str = "auto"  # max, min; auto: min for losses, times and memory, max for the rest

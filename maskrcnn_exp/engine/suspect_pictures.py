@@ -14,6 +14,7 @@ import torch
 from PIL import Image, ImageDraw
 from torchvision.models.detection import MaskRCNN
 
+from maskrcnn_exp.data.drawing import edge, fitted, latin
 from maskrcnn_exp.data.rle import draw_runs, runs_of_counts
 from maskrcnn_exp.data.target import InstanceDataset, Sample
 from maskrcnn_exp.engine.coco_ap import encode_detections
@@ -91,22 +92,14 @@ def _draw(sample: Sample, objects: ObjectMasks) -> NDArray[np.uint8]:
     )
     picture: NDArray[np.uint8] = sample.image.permute(1, 2, 0).numpy().copy()
     for mask in target["masks"].numpy():
-        picture[_edge(mask)] = _ANNOTATED
+        picture[edge(mask)] = _ANNOTATED
     for rle in found.rles:
         runs = runs_of_counts(rle["counts"])
         if len(runs) > 1:  # not a mask without a pixel
             mask = np.zeros((height, width), dtype=np.uint8)
             draw_runs(runs, mask)
-            picture[_edge(mask)] = _FOUND
+            picture[edge(mask)] = _FOUND
     return picture
-
-
-def _edge(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Pixels of a mask [h, w] with a neighbour outside of it."""
-    wide = np.pad(mask, 1) > 0
-    inside = wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:]
-    edge: NDArray[np.bool_] = (mask > 0) & ~inside
-    return edge
 
 
 def contact_sheet(seen: Sequence[SeenSuspect], names: Sequence[str]) -> NDArray[np.uint8]:
@@ -117,10 +110,7 @@ def contact_sheet(seen: Sequence[SeenSuspect], names: Sequence[str]) -> NDArray[
     sheet = Image.new("RGB", (columns * _SIDE, rows * (_SIDE + _CAPTION)), "white")
     for place, (one, name) in enumerate(shown):
         left, top = place % columns * _SIDE, place // columns * (_SIDE + _CAPTION)
-        picture = Image.fromarray(one.drawn)
-        scale = _SIDE / max(picture.size)
-        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-        sheet.paste(picture.resize(size, Image.Resampling.BILINEAR), (left, top + _CAPTION))
-        text = f"{name} IoU {one.suspect.picture.mask_iou:.2f}".encode("latin-1", "replace").decode("latin-1")
+        sheet.paste(fitted(Image.fromarray(one.drawn), _SIDE), (left, top + _CAPTION))
+        text = latin(f"{name} IoU {one.suspect.picture.mask_iou:.2f}")
         ImageDraw.Draw(sheet).text((left + 2, top + 2), text[-38:], fill="black")
     return np.asarray(sheet)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from torchvision.models.detection import MaskRCNN
 
 from maskrcnn_exp.data.target import GroundTruth, Sample
 from maskrcnn_exp.engine.coco_ap import STANDARD_MAX_DETS, CocoResult, Detections, encode_detections, evaluate_coco
+from maskrcnn_exp.engine.preview import Preview
 from maskrcnn_exp.engine.runtime import on_first
 from maskrcnn_exp.errors import Interrupted
 from maskrcnn_exp.model.forward import Losses, ObjectMasks, losses_detections_and_objects
@@ -48,6 +49,7 @@ class ValidationResult:
     total: float  # weighted sum
     coco: CocoResult
     seconds: float
+    kept: tuple[Preview, ...] = ()  # this process's, of the pictures that were asked for
     pictures: tuple[PictureMasks, ...] = ()  # those with foreground proposals, in the order of the dataset
 
     def values(self) -> dict[str, float]:
@@ -82,6 +84,7 @@ def validate(
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[], None] = lambda: None,
     observe: Observer | None = None,
+    keep: Collection[int] = (),
 ) -> ValidationResult:
     """Evaluate the network.
 
@@ -94,6 +97,7 @@ def validate(
         stop: Asked after each picture.
         progress: Called after each picture.
         observe: Called with each picture; costs one more forward of the mask head, with the true boxes.
+        keep: Positions in the dataset of the pictures that the result is to hold.
 
     Raises:
         Interrupted: `stop` said so.
@@ -102,11 +106,13 @@ def validate(
     was_training, pasted = network.training, network.transform.paste_masks
     network.eval()
     network.transform.paste_masks = False
+    kept: dict[int, Sample] = {}
     try:
-        losses, detections = _one_pass(network, samples, fabric, stop, progress, observe)
+        losses, detections = _one_pass(network, _keeping(samples, keep, kept), fabric, stop, progress, observe)
     finally:
         network.train(was_training)
         network.transform.paste_masks = pasted
+    previews = tuple(Preview(kept[one.image_index], one) for one in detections if one.image_index in kept)
     losses, detections = gather(fabric, losses), gather(fabric, detections)
     coco = on_first(fabric, lambda: evaluate_coco(ground_truth, detections, max_dets))
     mean = _join(losses)
@@ -115,8 +121,16 @@ def validate(
         total=math.fsum(mean[name] * loss_weights[name] for name in LOSSES),
         coco=coco,
         seconds=time.perf_counter() - started,
+        kept=previews,
         pictures=tuple(sorted(filter(None, map(_picture_masks, losses)), key=lambda picture: picture.index)),
     )
+
+
+def _keeping(samples: Iterable[Sample], keep: Collection[int], kept: dict[int, Sample]) -> Iterator[Sample]:
+    for sample in samples:
+        if sample.index in keep:
+            kept[sample.index] = sample
+        yield sample
 
 
 def _one_pass(

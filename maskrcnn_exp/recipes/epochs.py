@@ -13,6 +13,7 @@ from maskrcnn_exp.engine.black_box import BlackBox, first_cause
 from maskrcnn_exp.engine.loop import NonFiniteStep, train_epoch
 from maskrcnn_exp.engine.memory import peak_gib
 from maskrcnn_exp.engine.meter import step_values
+from maskrcnn_exp.engine.preview import choose_previews, draw_preview
 from maskrcnn_exp.engine.runtime import on_first
 from maskrcnn_exp.engine.saver import Saver
 from maskrcnn_exp.engine.state import Progress, is_better
@@ -22,6 +23,7 @@ from maskrcnn_exp.model.parts import LOSSES
 from maskrcnn_exp.recipes.setup import Data
 from maskrcnn_exp.record import tags
 from maskrcnn_exp.record.console import Console, epoch_block
+from maskrcnn_exp.record.picture_files import write_pictures
 from maskrcnn_exp.schema import TrainerConfig
 from maskrcnn_exp.stop import StopFlag
 
@@ -118,10 +120,24 @@ class Epochs:
                     loss_weights=state.loss_weights,
                     stop=stop if state.fabric.world_size == 1 else lambda: False,
                     progress=bar.advance,
+                    keep=self._previews(),
                 )
             except Interrupted:
                 self._interrupt()
                 raise
+
+    def _previews(self) -> frozenset[int]:
+        samples = self.data.samples
+        return choose_previews(self.trainer.preview_pictures, samples.total, self.saver.state.fabric.world_size)
+
+    def _draw_previews(self, epoch: int, result: ValidationResult) -> None:
+        """Write what was found in the same few pictures as ever, for TensorBoard; only the first process has them."""
+        names = [category.name for category in self.data.val.categories]
+        drawn = {
+            f"validation/{self.data.val.image_id(kept.sample.index)}": draw_preview(kept, names) for kept in result.kept
+        }
+        if drawn and self.saver.state.fabric.is_global_zero:
+            write_pictures(self.saver.folder.folder.parent, epoch, drawn)
 
     def _finish_epoch(self, result: ValidationResult | None) -> dict[str, float]:
         """Record and print the epoch, decide whether it is the best one, save; return what was recorded."""
@@ -130,6 +146,7 @@ class Epochs:
         values = meter.values() | {"memory/peak_gib": peak_gib(state.fabric.device)}
         if result is not None:
             values |= result.values()
+            self._draw_previews(epoch, result)
         recorded = self.saver.log.epoch(epoch, values)
         notes = self.doctor.after_epoch(epoch, recorded, self.saver.log)
         self.console.print(_block(epoch, self.trainer.epochs, values, result, notes))

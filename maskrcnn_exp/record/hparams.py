@@ -1,26 +1,22 @@
 """A run's settings for TensorBoard's HPARAMS tab, in one small file beside its record.
 
-The file's name has `tfevents` in it, so TensorBoard reads it, but it does not begin as an event file of a run does:
-neither the project's reader nor a resume takes it for the record. It sorts behind the record, because TensorBoard
-goes through a folder's files by name and never back.
+The file's name sorts behind the record's, because TensorBoard goes through a folder's files by name and never back.
 """
 
 from __future__ import annotations
 
-import io
 import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
-from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.compat.proto import summary_pb2
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
-from tensorboard.summary.writer.record_writer import RecordWriter
 
 from maskrcnn_exp.errors import DataError
-from maskrcnn_exp.record.atomic import write_atomic
 from maskrcnn_exp.record.history import History
+from maskrcnn_exp.record.side_file import write_side_file
 
 __all__ = ["HPARAMS_FILE", "plain", "type_of", "write_hparams"]
 
@@ -62,7 +58,7 @@ def write_hparams(
         ),
         *(summary_pb2.Summary.Value(tag=tag, simple_value=value) for tag, value in own.items()),
     ]
-    _write_events(run_folder / HPARAMS_FILE, values)
+    write_side_file(run_folder / HPARAMS_FILE, values)
 
 
 def _recorded_tags(run_folder: Path) -> frozenset[str]:
@@ -119,15 +115,3 @@ def _value(tag: str, **content: Any) -> Any:
         metadata=metadata.create_summary_metadata(plugin_data_pb2.HParamsPluginData(**content)),
         tensor=metadata.NULL_TENSOR,
     )
-
-
-def _write_events(path: Path, values: list[Any]) -> None:
-    buffer = io.BytesIO()
-    records = RecordWriter(buffer)
-    for fields in ({"file_version": "brain.Event:2"}, {"summary": summary_pb2.Summary(value=values)}):
-        records.write(event_pb2.Event(wall_time=time.time(), **fields).SerializeToString())
-
-    def write(file: BinaryIO) -> None:
-        file.write(buffer.getvalue())
-
-    write_atomic(path, write)

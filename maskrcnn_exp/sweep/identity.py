@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_identity", "default_name", "differences_of", "study_folder"]
 
-_MAY_DIFFER: Final = frozenset({"trainer.num_workers", "trainer.log_every_steps"})
+_MAY_DIFFER: Final = frozenset({"trainer.num_workers", "trainer.log_every_steps", "trainer.preview_pictures"})
 """Words that change how a trial is run and not what it finds."""
 
 

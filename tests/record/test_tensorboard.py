@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from pathlib import Path
@@ -9,11 +10,15 @@ from typing import Any
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
+import numpy as np
 import pytest
+from PIL import Image
 from tensorboard.program import TensorBoard
 
+from maskrcnn_exp.diagnose.sources import runs_under
 from maskrcnn_exp.record import tags
 from maskrcnn_exp.record.board_layout import VIEWS
+from maskrcnn_exp.record.picture_files import write_pictures
 from maskrcnn_exp.record.run_columns import SETTINGS, list_run
 from maskrcnn_exp.record.run_log import RunLog
 
@@ -24,13 +29,18 @@ class Board:
     """A TensorBoard server on a folder, on a free port of this machine."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         program = TensorBoard()
         program.configure(argv=["tensorboard", "--logdir", str(folder), "--port", "0", "--load_fast", "false"])
         self._url = program.launch()
 
     def get(self, path: str) -> Any:
+        return json.loads(self.bytes(path))
+
+    def bytes(self, path: str) -> bytes:
         with urlopen(f"{self._url}data/plugin/{path}", timeout=60) as answer:
-            return json.load(answer)
+            content: bytes = answer.read()
+            return content
 
     def post(self, path: str, body: object) -> Any:
         headers = {"Content-Type": "application/json"}
@@ -46,6 +56,8 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Board:
         with RunLog.open(folder / f"run{number}") as log:
             for epoch in (1, 2):
                 log.epoch(epoch, dict.fromkeys(tags.EPOCH_TAGS, 0.5) | {"mAP/segm_AP": mask_ap / epoch})
+        for epoch in (1, 2, 2):  # the last one was trained again
+            write_pictures(folder / f"run{number}", epoch, {"validation/7": np.full((20, 30, 3), 80, np.uint8)})
         list_run(folder / f"run{number}", CONFIG, ["lr.mask_mult=10", f"run_dir={folder}", "model=tiny"])
     return Board(folder)
 
@@ -80,6 +92,15 @@ def test_each_run_is_a_row_of_the_hparams_page(board: Board) -> None:
     assert values["mAP/segm_AP"] == pytest.approx(0.3)
     assert values["mAP/segm_AP@best"] == pytest.approx(0.6)
     assert values["loss/val_loss_mask"] == 0.5
+
+
+def test_each_epoch_has_its_pictures_once_and_the_record_is_read_without_them(board: Board) -> None:
+    assert board.get("images/tags")["run0/pictures"].keys() == {"validation/7"}
+    shown = board.get(f"images/images?run={quote('run0/pictures')}&tag={quote('validation/7')}&sample=0")
+    assert [one["step"] for one in shown] == [1, 2]
+    with Image.open(io.BytesIO(board.bytes(f"images/individualImage?{shown[1]['query']}"))) as picture:
+        assert picture.size == (30, 20)
+    assert len(runs_under(board.folder)) == 2
 
 
 def test_settings_are_columns_that_a_configuration_has() -> None:

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 
 from maskrcnn_exp.data.audit.findings import Finding, by_severity
 from maskrcnn_exp.data.audit.sizes import SIZE_CHECKS
+from maskrcnn_exp.data.drawing import edge, latin
 from maskrcnn_exp.record.atomic import write_atomic
 
 __all__ = ["Drawn", "Shown", "choose_tiles", "write_contact_sheet"]
@@ -94,7 +95,7 @@ def _tile(drawn: Drawn, *captions: str) -> Image.Image:
     if drawn.mask is not None:
         part = Image.fromarray(drawn.mask[top:bottom, left:right] * np.uint8(255))
         mask = np.asarray(part.resize(size, Image.Resampling.BILINEAR)) > 127
-        picture = Image.fromarray(np.where(_edge(mask)[:, :, None], np.array(_OUTLINE, np.uint8), np.asarray(picture)))
+        picture = Image.fromarray(np.where(edge(mask)[:, :, None], np.array(_OUTLINE, np.uint8), np.asarray(picture)))
     pen = ImageDraw.Draw(picture)
     if drawn.box is not None and np.isfinite(drawn.box).all():
         x1, y1, x2, y2 = drawn.box
@@ -106,7 +107,7 @@ def _tile(drawn: Drawn, *captions: str) -> Image.Image:
     tile = Image.new("RGB", (_SIDE, _SIDE + _CAPTION), "white")
     tile.paste(picture, ((_SIDE - size[0]) // 2, _CAPTION + (_SIDE - size[1]) // 2))
     for line, caption in enumerate(captions):
-        ImageDraw.Draw(tile).text((3, 2 + 12 * line), _latin(caption)[:38], fill="black")
+        ImageDraw.Draw(tile).text((3, 2 + 12 * line), latin(caption)[:38], fill="black")
     return tile
 
 
@@ -126,16 +127,3 @@ def _window(drawn: Drawn) -> tuple[int, int, int, int]:
     left, top = (int(value) for value in np.clip(lows - margin, 0, [width - 1, height - 1]))
     right, bottom = (int(value) for value in np.ceil(np.clip(highs + margin, [left + 1, top + 1], [width, height])))
     return left, top, right, bottom
-
-
-def _edge(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Pixels of the mask that have a neighbour outside of it: bool [h, w]."""
-    wide = np.pad(mask, 1)
-    inside = wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:]
-    edge: npt.NDArray[np.bool_] = mask & ~inside
-    return edge
-
-
-def _latin(text: str) -> str:
-    """PIL's own font has no other letters."""
-    return text.encode("latin-1", "replace").decode("latin-1")

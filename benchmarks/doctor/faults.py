@@ -77,7 +77,7 @@ _SETTINGS: Final = (
 )
 
 _DATA: Final = (
-    Case("masks_shifted", named_by=("splits_differ",), corruption="masks_shifted"),
+    Case("masks_shifted", named_by=("annotations_off_objects", "splits_differ"), corruption="masks_shifted"),
     Case("masks_stamps", named_by=("splits_differ",), corruption="masks_stamps"),
     Case(
         "masks_swapped",

@@ -22,6 +22,7 @@ from maskrcnn_exp.diagnose.rules import (
     learning_rate,
     mask_loss,
     masks,
+    misplaced,
     nonfinite,
     part_rates,
     time,
@@ -69,6 +70,7 @@ _MASKS: Final[tuple[Rule, ...]] = (
 )
 _REST: Final[tuple[Rule, ...]] = (
     balance.all_losses_high,
+    misplaced.annotations_off_objects,
     annotated.splits_differ,
     annotated.training_is_noisier,
     annotated.labels_do_not_fit,
@@ -117,6 +119,7 @@ _FOLLOWS: Final[dict[str, frozenset[str]]] = {
     "lr_too_low": _ALL_REST | _names(_RATE, but=("frozen_part", "clipping_is_the_rate", "lr_too_low")),
     "loss_exploding": _ALL_REST | {"loss_spikes", "gradient_spikes"},
     "all_losses_high": _ALL_MASKS | {"loss_stays_high", "background_wins", "few_foreground", "objects_unannotated"},
+    "annotations_off_objects": _ALL_MASKS | {"all_losses_high", "loss_stays_high", "background_wins", "splits_differ"},
     "splits_differ": _ALL_MASKS | {"overfit", "validation_gap"},
     "training_is_noisier": _ALL_MASKS | {"labels_do_not_fit", "loss_stays_high"},
     "overfit": frozenset({"validation_gap", "mask_ap_does_not_follow", "unfinished", "plateau"}),

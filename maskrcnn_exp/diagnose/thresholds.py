@@ -51,6 +51,7 @@ ANCHORS_UNSURE: Final = (
     0.05  # of ln 2: loss_objectness of a good RPN is below; shapes 0.009, nuclei 0.09 of many objects
 )
 RECALL_OVER_AP: Final = 1.9  # AR100 over AP at AP > 0.15, late; shapes 1.2, nuclei 1.1, balloon 1.15
+OBJECTS_SEEN: Final = 0.15  # of ln 2: an RPN that tells objects from background; shapes 0.07 after two epochs
 LATE: Final = 0.4  # share of the plan after which a run must have learned what it can learn early
 
 # --- not finite, exploding --------------------------------------------------------------------------------------

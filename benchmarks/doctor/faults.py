@@ -47,6 +47,7 @@ _SGD: Final = ("optimizer=sgd", "lr.base=0.04")  # 0.02, the recipes' rate, lear
 HEALTHY: Final = (
     Case("default"),
     Case("sgd", _SGD),
+    Case("sgd_slow", ("optimizer=sgd",)),
     Case("lr_half", ("lr.base=0.0005",)),
     Case("lr_double", ("lr.base=0.002",)),
     Case("clip_none", ("clip=none",)),

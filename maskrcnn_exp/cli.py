@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from maskrcnn_exp import __version__
+from maskrcnn_exp.cli_help import CHECK_DATA_HELP, EVALUATE_HELP, PREDICT_HELP, TRAIN_HELP
 from maskrcnn_exp.errors import Interrupted, UserError
 from maskrcnn_exp.record.secrets import mask_urls
 
@@ -30,6 +31,7 @@ def cli() -> None:
       python -m maskrcnn_exp check-data dataset=coco dataset.root=FOLDER
       python -m maskrcnn_exp train dataset=coco dataset.root=FOLDER model=mobilenet_v2_fpn
       python -m maskrcnn_exp evaluate checkpoint=runs/maskrcnn/RUN/checkpoints/best.pt
+      python -m maskrcnn_exp predict checkpoint=runs/maskrcnn/RUN/checkpoints/best.pt images=pictures output=found
       python -m maskrcnn_exp diagnose runs/maskrcnn/RUN what is wrong, and the command that mends it
       python -m maskrcnn_exp compare runs/maskrcnn/*    which run is better, and why
       tensorboard --logdir runs/maskrcnn
@@ -49,7 +51,7 @@ def train(words: tuple[str, ...]) -> None:
 
         groups = "\n".join(f"  {group}: {', '.join(choices)}" for group, choices in choices_by_group().items())
         config = compose_yaml([word for word in words if "=" in word])
-        click.echo(_TRAIN_HELP.format(groups=groups, config=config))
+        click.echo(TRAIN_HELP.format(groups=groups, config=config))
         return
     if any(word.startswith("replay=") for word in words):
         from maskrcnn_exp.recipes.replay import run_words as replay
@@ -64,11 +66,27 @@ def train(words: tuple[str, ...]) -> None:
 def evaluate(words: tuple[str, ...]) -> None:
     """Evaluate a checkpoint: `evaluate checkpoint=PATH [overrides]`."""
     if not words or "--help" in words or "-h" in words:
-        click.echo(_EVALUATE_HELP)
+        click.echo(EVALUATE_HELP)
         return
     from maskrcnn_exp.recipes.evaluate import run_words
 
     run_words(words)
+
+
+@cli.command(
+    context_settings=_PASS_ON,
+    add_help_option=False,
+    short_help="Find objects in pictures: overlays, COCO results, label files.",
+)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def predict(words: tuple[str, ...]) -> int:
+    """Predict on pictures: `predict checkpoint=PATH images=FILE|DIR|GLOB output=DIR`."""
+    if not words or "--help" in words or "-h" in words:
+        click.echo(PREDICT_HELP)
+        return 0
+    from maskrcnn_exp.recipes.predict import run_words
+
+    return run_words(words)
 
 
 @cli.command(short_help="Say what is wrong with runs, and the command that mends it.")
@@ -137,56 +155,11 @@ def compare(runs: tuple[Path, ...], as_json: bool, sort: str, top: int | None, p
 def check_data(words: tuple[str, ...]) -> None:
     """Check a dataset before training: `check-data dataset=coco dataset.root=FOLDER`."""
     if not words or "--help" in words or "-h" in words:
-        click.echo(_CHECK_DATA_HELP)
+        click.echo(CHECK_DATA_HELP)
         return
     from maskrcnn_exp.recipes.check_data import run_words
 
     run_words(words)
-
-
-_TRAIN_HELP = """usage: python -m maskrcnn_exp train [group=choice …] [key=value …]
-
-  python -m maskrcnn_exp train                          a small network on drawn shapes, minutes on a CPU
-  python -m maskrcnn_exp train lr.mask_mult=10          the mask head learns ten times faster
-  python -m maskrcnn_exp train dataset=coco dataset.root=FOLDER model=mobilenet_v2_fpn
-  python -m maskrcnn_exp train run_dir=FOLDER           goes on where the run in FOLDER stopped
-  python -m maskrcnn_exp train --multirun lr.mask_mult=1,5,10
-
-Groups (group=choice):
-{groups}
-
-Keys (key=value), as composed from the words beside --help:
-{config}
-Type, default, unit and meaning of every key: maskrcnn_exp/schema.py
-Hydra's own flags (--multirun, --cfg job, --config-dir, shell completion): --hydra-help"""
-
-_EVALUATE_HELP = """usage: python -m maskrcnn_exp evaluate checkpoint=PATH [output=FILE.json] [key=value …]
-
-Prints the five validation losses, the twelve COCO numbers for boxes and for masks, and what holds mask AP back: boxes,
-classes, mask head or resolution, in points of AP, with boundary AP and TIDE's kinds of errors.
-
-  checkpoint=PATH      a checkpoint of a run; its data, model and settings are taken from it
-  output=FILE.json     also write the numbers as JSON
-  oracle=false         leave out what holds mask AP back
-  key=value            overrides, as for train: dataset=coco dataset.root=FOLDER evaluates on other pictures"""
-
-_CHECK_DATA_HELP = """usage: python -m maskrcnn_exp check-data dataset=… [key=value …]
-
-  python -m maskrcnn_exp check-data dataset=coco dataset.root=FOLDER
-  python -m maskrcnn_exp check-data dataset=coco dataset.train.annotations=FILE.json pictures=false
-  python -m maskrcnn_exp check-data dataset=coco dataset.root=FOLDER fix=repaired.json
-
-Says what is wrong with a dataset, which annotations or pictures, and what to do; the files are only read.
-
-  fix=PATH.json        also write a repaired COCO file and PATH.json.changes.txt, which names every change;
-                       for a validation file, PATH.val.json
-  json=true            print the report as JSON
-  pictures=false       look at the annotations alone, not into the picture files
-  output=FOLDER        where report.json and the contact sheet worst.png go; runs/check_data/<time> by default
-  key=value            as for train: the dataset, and the model (model=…, model.min_size=[…], model.anchor_sizes=[…]),
-                       for which the objects' sizes are judged
-
-Exit codes: 0 no errors (there may be warnings and notes), or all of them are repaired by fix=PATH · 3 errors"""
 
 
 def _run_hydra(words: list[str]) -> None:

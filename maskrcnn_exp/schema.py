@@ -307,7 +307,7 @@ class TrainerConfig:
     devices: int = 1  # processes on this machine, one per device
     nodes: int = 1  # machines
     precision: str = "auto"  # auto, 32-true, bf16-mixed; auto takes bf16 where the hardware computes it fast
-    epochs: int = 20  # the schedule ends with the last of them
+    epochs: int = 16  # the schedule ends with the last of them
     stop_after_epoch: int = 0  # leave off after this epoch, with the schedule of trainer.epochs; 0: off
     batch_size: int = 8  # pictures per optimiser step over all devices, before accumulation
     accumulate_steps: int = 1  # batches per optimiser step

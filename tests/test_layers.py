@@ -19,7 +19,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"optim"}),
     frozenset({"engine", "record", "diagnose", "compare"}),
     frozenset({"recipes", "sweep", "compose", "config_check"}),
-    frozenset({"cli", "__main__"}),
+    frozenset({"cli", "cli_help", "__main__"}),
 )
 """From the bottom. A name of two words is a module that lies lower than its folder."""
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
-__all__ = ["Unusable", "checked_rle", "draw_runs", "runs_of_counts"]
+__all__ = ["Unusable", "checked_rle", "draw_runs", "mask_of_counts", "runs_of_counts"]
 
 _CHARACTERS_PER_RUN = 7  # 35 bits, more than any run of a picture needs
 _LONGEST_RUN = 2**32 - 1
@@ -105,3 +105,12 @@ def _runs_of_list(counts: object) -> npt.NDArray[np.int64]:
     if runs.min() < 0 or runs.max() > _LONGEST_RUN:
         raise Unusable("RLE does not decode")
     return runs
+
+
+def mask_of_counts(counts: bytes, height: int, width: int) -> npt.NDArray[np.uint8]:
+    """Return the mask of compressed run lengths that this program made: uint8 [h, w], 0 or 1."""
+    mask = np.zeros((height, width), dtype=np.uint8)
+    runs = runs_of_counts(counts)
+    if len(runs) > 1:  # not a mask without a pixel
+        draw_runs(runs, mask)
+    return mask

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from maskrcnn_exp.data.drawing import fitted, overlay
-from maskrcnn_exp.data.rle import draw_runs, runs_of_counts
+from maskrcnn_exp.data.rle import mask_of_counts
 from maskrcnn_exp.data.target import Sample
 from maskrcnn_exp.engine.coco_ap import Detections
 
@@ -50,16 +50,8 @@ def draw_preview(preview: Preview, names: Sequence[str]) -> NDArray[np.uint8]:
     sure = found.take(np.flatnonzero(found.scores >= _SHOWN_SCORE))
     words = [f"{names[label - 1]} {score:.2f}" for label, score in zip(sure.labels, sure.scores, strict=True)]
     height, width = pixels.shape[:2]
-    masks = [_mask(rle["counts"], height, width) for rle in sure.rles]
+    masks = [mask_of_counts(rle["counts"], height, width) for rle in sure.rles]
     return _side_by_side(annotated, overlay(pixels, masks, sure.boxes_xyxy, words))
-
-
-def _mask(counts: bytes, height: int, width: int) -> NDArray[np.uint8]:
-    mask = np.zeros((height, width), dtype=np.uint8)
-    runs = runs_of_counts(counts)
-    if len(runs) > 1:  # not a mask without a pixel
-        draw_runs(runs, mask)
-    return mask
 
 
 def _side_by_side(left: Image.Image, right: Image.Image) -> NDArray[np.uint8]:

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from torchvision.models.detection import MaskRCNN
 
 from maskrcnn_exp.data.drawing import edge, fitted, latin
-from maskrcnn_exp.data.rle import draw_runs, runs_of_counts
+from maskrcnn_exp.data.rle import mask_of_counts
 from maskrcnn_exp.data.target import InstanceDataset, Sample
 from maskrcnn_exp.engine.coco_ap import encode_detections
 from maskrcnn_exp.engine.corrections import see_through_grid
@@ -94,11 +94,7 @@ def _draw(sample: Sample, objects: ObjectMasks) -> NDArray[np.uint8]:
     for mask in target["masks"].numpy():
         picture[edge(mask)] = _ANNOTATED
     for rle in found.rles:
-        runs = runs_of_counts(rle["counts"])
-        if len(runs) > 1:  # not a mask without a pixel
-            mask = np.zeros((height, width), dtype=np.uint8)
-            draw_runs(runs, mask)
-            picture[edge(mask)] = _FOUND
+        picture[edge(mask_of_counts(rle["counts"], height, width))] = _FOUND
     return picture
 
 

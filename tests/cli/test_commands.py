@@ -23,6 +23,7 @@ HELP = """Usage: maskrcnn-exp [OPTIONS] COMMAND [ARGS]...
     python -m maskrcnn_exp check-data dataset=coco dataset.root=FOLDER
     python -m maskrcnn_exp train dataset=coco dataset.root=FOLDER model=mobilenet_v2_fpn
     python -m maskrcnn_exp evaluate checkpoint=runs/maskrcnn/RUN/checkpoints/best.pt
+    python -m maskrcnn_exp predict checkpoint=runs/maskrcnn/RUN/checkpoints/best.pt images=pictures output=found
     python -m maskrcnn_exp diagnose runs/maskrcnn/RUN what is wrong, and the command that mends it
     python -m maskrcnn_exp compare runs/maskrcnn/*    which run is better, and why
     tensorboard --logdir runs/maskrcnn
@@ -39,6 +40,7 @@ Commands:
   compare     Say which run is better, why, and whether it is more than noise.
   diagnose    Say what is wrong with runs, and the command that mends it.
   evaluate    Evaluate a checkpoint: `evaluate checkpoint=PATH [overrides]`.
+  predict     Find objects in pictures: overlays, COCO results, label files.
   train       Train; takes Hydra overrides: `train --help` lists them.
 """
 

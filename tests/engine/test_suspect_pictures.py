@@ -96,9 +96,10 @@ def test_planted_masks_are_the_suspects_and_the_annotation_is_named() -> None:
 
     data = Planted(right, WRONG)
     found = find_suspects(suspects_of(network, data)).found
-    assert {suspect.picture.index for suspect in found[:2]} == WRONG.keys()
-    assert len(found) <= len(clean.found) + 2
-    for one in look_again(network, data, found[:2], Fabric(accelerator="cpu", devices=1)):
+    planted = [suspect for suspect in found if suspect.picture.index in WRONG]
+    assert len(planted) == len(WRONG)
+    assert len(found) <= len(clean.found) + 2  # whatever else so small a network is bad at
+    for one in look_again(network, data, planted, Fabric(accelerator="cpu", devices=1)):
         index = one.suspect.picture.index
         assert one.annotation_ids == right.annotation_ids(index)
         assert int(np.argmin(one.mask_ious)) in WRONG[index]

@@ -110,7 +110,12 @@ class _Sealed:
 
 
 def _call(function: Callable[..., Any], arguments: tuple[Any, ...], fabric: Fabric) -> _Sealed:
-    return _Sealed(function(fabric, *arguments))
+    result = _Sealed(function(fabric, *arguments))
+    if multiprocessing.parent_process() is not None and torch.distributed.is_initialized():
+        # A spawned process that ends with its connections open now and then dies of their threads, with SIGABRT.
+        fabric.barrier()
+        torch.distributed.destroy_process_group()
+    return result
 
 
 def on_first(fabric: Fabric, compute: Callable[[], _Result]) -> _Result:

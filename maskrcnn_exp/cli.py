@@ -65,8 +65,7 @@ def train(words: tuple[str, ...]) -> None:
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def evaluate(words: tuple[str, ...]) -> None:
     """Evaluate a checkpoint: `evaluate checkpoint=PATH [overrides]`."""
-    if not words or "--help" in words or "-h" in words:
-        click.echo(EVALUATE_HELP)
+    if _helped(words, EVALUATE_HELP):
         return
     from maskrcnn_exp.recipes.evaluate import run_words
 
@@ -81,8 +80,7 @@ def evaluate(words: tuple[str, ...]) -> None:
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def predict(words: tuple[str, ...]) -> int:
     """Predict on pictures: `predict checkpoint=PATH images=FILE|DIR|GLOB output=DIR`."""
-    if not words or "--help" in words or "-h" in words:
-        click.echo(PREDICT_HELP)
+    if _helped(words, PREDICT_HELP):
         return 0
     from maskrcnn_exp.recipes.predict import run_words
 
@@ -154,12 +152,19 @@ def compare(runs: tuple[Path, ...], as_json: bool, sort: str, top: int | None, p
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def check_data(words: tuple[str, ...]) -> None:
     """Check a dataset before training: `check-data dataset=coco dataset.root=FOLDER`."""
-    if not words or "--help" in words or "-h" in words:
-        click.echo(CHECK_DATA_HELP)
+    if _helped(words, CHECK_DATA_HELP):
         return
     from maskrcnn_exp.recipes.check_data import run_words
 
     run_words(words)
+
+
+def _helped(words: Sequence[str], text: str) -> bool:
+    """Print a command's help where it was asked for, or where nothing was typed."""
+    if words and not {"--help", "-h"} & set(words):
+        return False
+    click.echo(text)
+    return True
 
 
 def _run_hydra(words: list[str]) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from maskrcnn_exp.data.coco_columns import Annotations, AnnotationsBuilder
-from maskrcnn_exp.data.json_stream import JsonStream
+from maskrcnn_exp.data.json_stream import JsonStream, opened_json
 from maskrcnn_exp.errors import DataError
 
 __all__ = ["CocoFile", "read_coco_file"]
@@ -34,11 +33,8 @@ def read_coco_file(path: Path) -> CocoFile:
     Raises:
         DataError: no such file, not JSON, or not a COCO instances file; the message names what it seems to be.
     """
-    # Millions of objects are made and none is garbage: the collector would only walk them again and again.
-    collecting = gc.isenabled()
-    gc.disable()
     try:
-        with path.open(encoding="utf-8-sig") as text:
+        with opened_json(path) as text:
             images, categories, annotations = _read(text)
         if images is None:
             raise _other_format(path)
@@ -50,9 +46,6 @@ def read_coco_file(path: Path) -> CocoFile:
         raise DataError(
             f"{path}: this is not JSON: {error}. Expected a COCO instances file. Is it whole, and the right file?"
         ) from error
-    finally:
-        if collecting:
-            gc.enable()
     if not images:
         raise DataError(f"{path}: the list `images` is empty. Expected at least one picture. Is it the right file?")
     if not categories:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy.typing as npt
 
 from maskrcnn_exp.data.coco_columns import Annotations, AnnotationsBuilder
 from maskrcnn_exp.data.coco_json import read_coco_file
-from maskrcnn_exp.data.json_stream import JsonStream
+from maskrcnn_exp.data.json_stream import JsonStream, opened_json
 from maskrcnn_exp.errors import DataError
 
 __all__ = [
@@ -61,17 +60,11 @@ def read_facts(path: Path) -> CocoFacts:
     Raises:
         DataError: no such file, not JSON, or not a COCO instances file; the message names what it seems to be.
     """
-    # As in the reader: a million objects are made and none is garbage.
-    collecting = gc.isenabled()
-    gc.disable()
     try:
-        with path.open(encoding="utf-8-sig") as text:
+        with opened_json(path) as text:
             images, categories, builder = _read(text)
     except (OSError, ValueError, RecursionError):
         images, categories, builder = None, [], _FactsBuilder()
-    finally:
-        if collecting:
-            gc.enable()
     if not images or not categories:
         raise _not_coco(path)
     return builder.finish(path, images, categories)

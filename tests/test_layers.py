@@ -14,7 +14,9 @@ PACKAGE = REPOSITORY / "maskrcnn_exp"
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
-    frozenset({"schema", "stop", "heap", "data.target", "model.parts", "record.tags", "record.atomic"}),
+    frozenset(
+        {"schema", "stop", "heap", "override_keys", "data.target", "model.parts", "record.tags", "record.atomic"}
+    ),
     frozenset({"model", "data"}),
     frozenset({"optim"}),
     frozenset({"engine", "record", "diagnose", "compare"}),

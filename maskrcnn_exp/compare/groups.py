@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-import numpy as np
-
 from maskrcnn_exp.compare.repeat_stats import Lost, RepeatVerdict, compare_arms, metric_unit
 from maskrcnn_exp.compare.runs import Run, Setting
+from maskrcnn_exp.compare.seed_stats import mean_of, spread_of
 from maskrcnn_exp.compare.student_t import student_t_quantile
 from maskrcnn_exp.record import tags
 
@@ -36,15 +35,15 @@ class Group:
 
     def mean_best(self, tag: str) -> float:
         """Return the mean over the runs of their best value; NaN where none has one."""
-        return _mean([value for _, value in (run.best(tag) or (0, math.nan) for run in self.runs)])
+        return mean_of([value for _, value in (run.best(tag) or (0, math.nan) for run in self.runs)])
 
     def mean_last(self, tag: str) -> float:
-        return _mean([run.last(tag) for run in self.runs])
+        return mean_of([run.last(tag) for run in self.runs])
 
     def spread(self, tag: str) -> float:
         """Return the standard deviation (n - 1) of the best values; NaN below two."""
         values = [point[1] for point in (run.best(tag) for run in self.runs) if point is not None]
-        return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+        return spread_of(values)
 
     def results(self, tag: str) -> tuple[list[float], list[int] | None, Lost]:
         """Return the runs' best values, their seeds where all have one, and the runs without a value."""
@@ -125,11 +124,6 @@ def _differing(runs: Sequence[Run]) -> tuple[str, ...]:
     own = [run for run in runs if run.settings]
     keys = dict.fromkeys(key for run in own for key in run.settings if key != _SEED)
     return tuple(key for key in keys if len({repr(run.settings.get(key, "")) for run in own}) > 1)
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return math.fsum(known) / len(known) if known else math.nan
 
 
 def _last_where_unknown(value: float) -> float:

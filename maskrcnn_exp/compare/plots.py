@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -11,6 +10,7 @@ import numpy as np
 
 from maskrcnn_exp.compare.groups import Comparison, Group
 from maskrcnn_exp.compare.runs import MASK_AP
+from maskrcnn_exp.compare.seed_stats import spread_of
 from maskrcnn_exp.compare.words import label
 from maskrcnn_exp.model.parts import LOSSES
 from maskrcnn_exp.record import tags
@@ -82,11 +82,7 @@ def _bands(group: Group, tag: str) -> Iterator[tuple[NDArray[np.int64], NDArray[
     if by_epoch:
         at = np.array(sorted(by_epoch), dtype=np.int64)
         mean = np.array([np.mean(by_epoch[int(epoch)]) for epoch in at])
-        yield at, mean, np.array([_sd(by_epoch[int(epoch)]) for epoch in at])
-
-
-def _sd(values: list[float]) -> float:
-    return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+        yield at, mean, np.array([spread_of(by_epoch[int(epoch)]) for epoch in at])
 
 
 def _dress(axes: Axes, name: str, both: bool) -> None:

@@ -14,6 +14,7 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
+from maskrcnn_exp.compare.seed_stats import spread_of
 from maskrcnn_exp.compare.student_t import student_t_quantile
 
 __all__ = ["Arm", "Lost", "RepeatVerdict", "compare_arms", "metric_unit"]
@@ -62,7 +63,7 @@ class Arm:
     def of(cls, values: Sequence[float], lost: Lost = _NONE_LOST) -> Arm:
         numbers = np.asarray(values, dtype=np.float64)
         mean = float(numbers.mean()) if len(numbers) else math.nan
-        sd = float(numbers.std(ddof=1)) if len(numbers) > 1 else math.nan
+        sd = spread_of(numbers.tolist())
         return cls(tuple(numbers.tolist()), mean, sd, lost)
 
 

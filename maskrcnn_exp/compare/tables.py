@@ -8,6 +8,7 @@ from typing import Final
 
 from maskrcnn_exp.compare.groups import Comparison, Group
 from maskrcnn_exp.compare.runs import MASK_AP
+from maskrcnn_exp.compare.seed_stats import mean_of
 from maskrcnn_exp.compare.words import BOX_AP, NAMED, mean_and_spread, setting_text
 from maskrcnn_exp.model.parts import LOSSES
 from maskrcnn_exp.record import tags
@@ -58,14 +59,9 @@ def _ap_cells(group: Group) -> list[str]:
 
 
 def _time_cells(group: Group) -> list[str]:
-    seconds = _mean([run.seconds for run in group.runs])
-    step = _mean([run.step_seconds for run in group.runs])
+    seconds = mean_of([run.seconds for run in group.runs])
+    step = mean_of([run.step_seconds for run in group.runs])
     return ["" if math.isnan(seconds) else duration(seconds), "" if math.isnan(step) else f"{step:.3g}"]
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return math.fsum(known) / len(known) if known else math.nan
 
 
 def _remark(group: Group) -> str:

@@ -14,6 +14,7 @@ from maskrcnn_exp.diagnose.prescriptions import train_words
 from maskrcnn_exp.diagnose.verdict import Prescription, Verdict
 from maskrcnn_exp.engine.checkpoint_peek import read_progress
 from maskrcnn_exp.errors import CheckpointError, ConfigError, DataError
+from maskrcnn_exp.override_keys import bare_key
 
 __all__ = ["AS_IT_WAS", "FEW_EPOCHS", "PRESCRIBED", "Fork", "choose_start", "choose_verdict", "plan_fork"]
 
@@ -83,7 +84,7 @@ def _usable(verdict: Verdict) -> Prescription:
             f"Look at the data first: python -m maskrcnn_exp {next_step} (`diagnose` without --verify writes it out). "
             "Then train again. --rule NAME verifies another verdict."
         )
-    keys = {_key(word) for word in prescription.words}
+    keys = {bare_key(word) for word in prescription.words}
     if keys & _LENGTH:
         raise ConfigError(
             f"{what}: {' '.join(prescription.words)} changes the length of the run and its whole schedule. "
@@ -169,11 +170,7 @@ def _moment(path: Path) -> tuple[int, int]:
 
 
 def _changes_weights(word: str) -> bool:
-    key = _key(word)
+    key = bare_key(word)
     if key in ("optimizer", "trainer.ema_decay") or key == "model":
         return True
     return key.startswith(("model.", "model/")) and not key.startswith(_SAME_WEIGHTS)
-
-
-def _key(word: str) -> str:
-    return word.partition("=")[0].lstrip("+~")

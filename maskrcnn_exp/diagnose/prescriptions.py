@@ -13,6 +13,7 @@ from maskrcnn_exp.diagnose import thresholds as limits
 from maskrcnn_exp.diagnose.curves import Curves
 from maskrcnn_exp.diagnose.verdict import Prescription
 from maskrcnn_exp.model.parts import PARTS, Part
+from maskrcnn_exp.override_keys import bare_key
 
 __all__ = [
     "check_data",
@@ -96,19 +97,15 @@ def command(prescription: Prescription, overrides: Sequence[str]) -> str:
 
 def train_words(overrides: Sequence[str], changes: Sequence[str]) -> list[str]:
     """Return a run's overrides without what must not be repeated, and with `changes` in place of what they change."""
-    changed = {_key(word) for word in changes}
+    changed = {bare_key(word) for word in changes}
     exchanged = {key for key in changed if "." not in key}  # groups: their keys are those of another choice now
     kept = [
         word
         for word in overrides
-        if _key(word) not in changed and _root(word) not in _NOT_REPEATED and _root(word) not in exchanged
+        if bare_key(word) not in changed and _root(word) not in _NOT_REPEATED and _root(word) not in exchanged
     ]
     return [*kept, *changes]
 
 
-def _key(word: str) -> str:
-    return word.partition("=")[0].lstrip("+~")
-
-
 def _root(word: str) -> str:
-    return re.split(r"[./@]", _key(word))[0]
+    return re.split(r"[./@]", bare_key(word))[0]

@@ -8,6 +8,7 @@ from typing import Any
 from maskrcnn_exp.compose import compose, to_train_config
 from maskrcnn_exp.engine.checkpoint import Checkpoint
 from maskrcnn_exp.errors import ConfigError
+from maskrcnn_exp.override_keys import bare_key
 from maskrcnn_exp.recipes.words import split_words
 from maskrcnn_exp.schema import ModelConfig, TrainConfig
 
@@ -29,7 +30,7 @@ def config_of(checkpoint: Checkpoint, overrides: Sequence[str]) -> tuple[TrainCo
     from omegaconf import OmegaConf
 
     for word in overrides:
-        key = word.partition("=")[0].lstrip("+~")
+        key = bare_key(word)
         if key.split("/")[0] == "model" or (key.startswith("model.") and key[6:] not in _ARCHITECTURE_MAY_CHANGE):
             allowed = ", ".join(f"model.{name}" for name in _ARCHITECTURE_MAY_CHANGE)
             raise ConfigError(f"{word}: the network is the checkpoint's. Of the model only {allowed} can change.")

@@ -12,6 +12,7 @@ import yaml  # type: ignore[import-untyped]
 
 from maskrcnn_exp.errors import DataError
 from maskrcnn_exp.model.parts import LOSSES, PARTS
+from maskrcnn_exp.override_keys import bare_key
 from maskrcnn_exp.record import tags
 from maskrcnn_exp.record.history import History
 from maskrcnn_exp.record.hparams import write_hparams
@@ -64,7 +65,7 @@ def list_run(folder: Path, config: Mapping[str, Any], overrides: Sequence[str], 
         overrides: What was typed; their keys are columns too.
         failed: The run ended before its last epoch.
     """
-    typed = [word.lstrip("+~").split("=")[0] for word in overrides if "=" in word]
+    typed = [bare_key(word) for word in overrides if "=" in word]
     keys = dict.fromkeys([*SETTINGS, *(key for key in typed if key not in _OF_THE_RUN)])
     values = {key: value for key in keys for value in _at(config, key)}
     write_hparams(folder, values, _results(folder), failed=failed)

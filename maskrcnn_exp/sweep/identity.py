@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from maskrcnn_exp.errors import ConfigError
+from maskrcnn_exp.override_keys import bare_key
 from maskrcnn_exp.sweep import attrs
 from maskrcnn_exp.sweep.objective import parse_metric
 from maskrcnn_exp.sweep.space import SearchSpace
-from maskrcnn_exp.sweep.words import bare_key
 
 if TYPE_CHECKING:
     from optuna import Study

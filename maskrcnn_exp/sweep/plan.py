@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from maskrcnn_exp.override_keys import bare_key
 from maskrcnn_exp.sweep import attrs
 from maskrcnn_exp.sweep.objective import Direction
 from maskrcnn_exp.sweep.points import is_brute_force, is_exhausted, is_grid
 from maskrcnn_exp.sweep.settings import SweeperSettings, build_sampler
 from maskrcnn_exp.sweep.space import SearchSpace, grid_choices, trial_words
-from maskrcnn_exp.sweep.words import bare_key
 
 if TYPE_CHECKING:
     from optuna import Study, Trial

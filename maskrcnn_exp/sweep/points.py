@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from maskrcnn_exp.errors import ConfigError
+from maskrcnn_exp.override_keys import bare_key
 from maskrcnn_exp.sweep import attrs
 from maskrcnn_exp.sweep.settings import SweeperSettings
 from maskrcnn_exp.sweep.space import SearchSpace, grid_choices
-from maskrcnn_exp.sweep.words import bare_key
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from maskrcnn_exp.compare.repeat_stats import Lost, RepeatVerdict, compare_arms, metric_unit
+from maskrcnn_exp.override_keys import bare_key
 from maskrcnn_exp.sweep import attrs
 from maskrcnn_exp.sweep.insight import diverged
 from maskrcnn_exp.sweep.objective import Direction
@@ -16,7 +17,6 @@ from maskrcnn_exp.sweep.plan import ARMS, RepeatPlan
 from maskrcnn_exp.sweep.storage import JOURNAL, StorageSpec
 from maskrcnn_exp.sweep.study import SharedStudy
 from maskrcnn_exp.sweep.trial_config import trial_config
-from maskrcnn_exp.sweep.words import bare_key
 from maskrcnn_exp.sweep.worker import Job
 
 if TYPE_CHECKING:

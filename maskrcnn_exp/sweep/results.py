@@ -10,6 +10,7 @@ import optuna
 import yaml  # type: ignore[import-untyped]
 from optuna.trial import FrozenTrial
 
+from maskrcnn_exp.override_keys import bare_key
 from maskrcnn_exp.record.atomic import write_text_atomic
 from maskrcnn_exp.sweep.attrs import OVERRIDES
 from maskrcnn_exp.sweep.standing import Standing, run_folder, train_command
@@ -101,8 +102,6 @@ def _peer_entry(standing: Standing) -> dict[str, object]:
 
 def _seeds(trial: FrozenTrial, run: Path, seed_key: str) -> list[int]:
     """Return the seeds that the trial was trained with: from its words, else from what its run composed."""
-    from maskrcnn_exp.sweep.words import bare_key  # brings Hydra's grammar
-
     values = [word.partition("=")[2] for word in trial.user_attrs.get(OVERRIDES, []) if bare_key(word) == seed_key]
     seeds = [int(value) for value in values if value.lstrip("-").isdecimal()]
     composed = run / ".hydra" / "config.yaml"

@@ -10,8 +10,9 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from maskrcnn_exp.errors import ConfigError
+from maskrcnn_exp.override_keys import bare_key
 from maskrcnn_exp.sweep.distributions import distribution_of, legacy_distribution, steps_of
-from maskrcnn_exp.sweep.words import bare_key, contains_sweep, parse_word, value_text
+from maskrcnn_exp.sweep.words import contains_sweep, parse_word, value_text
 
 __all__ = ["SearchSpace", "grid_choices", "parse_space", "trial_words"]
 

@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
+from maskrcnn_exp.override_keys import bare_key
 from maskrcnn_exp.record.atomic import write_text_atomic
 from maskrcnn_exp.record.secrets import mask_urls
 from maskrcnn_exp.sweep.storage import StorageSpec
-from maskrcnn_exp.sweep.words import bare_key, value_text
+from maskrcnn_exp.sweep.words import value_text
 
 __all__ = ["save_config", "trial_config"]
 

@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 
 from maskrcnn_exp.errors import ConfigError
 
-__all__ = ["Choice", "bare_key", "contains_sweep", "parse_word", "stored_choice", "value_text"]
+__all__ = ["Choice", "contains_sweep", "parse_word", "stored_choice", "value_text"]
 
 Choice = None | bool | int | float | str
 """What Optuna stores as a choice."""
@@ -43,11 +43,6 @@ def parse_word(word: str) -> Any:
             advice = "Hydra takes null only in a plain list: key=null,other."
         raise ConfigError(f"cannot read {word!r}: {said.rstrip('.')}. {advice}") from error
     return override
-
-
-def bare_key(word: str) -> str:
-    """Return the key of a word or a parameter without its +, ++ or ~: `+lr.x` and `lr.x` are the same setting."""
-    return word.partition("=")[0].lstrip("+~")
 
 
 def value_text(value: object) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from maskrcnn_exp.model import gemm_conv as module
 from maskrcnn_exp.model.gemm_conv import GemmConv2d, use_gemm_convolutions
+from tests.model.gradients import with_gradients
 
 SIDES = st.integers(1, 9)
 FORMATS = {True: torch.channels_last, False: torch.contiguous_format}
@@ -30,17 +31,6 @@ def taken_over(conv: nn.Module) -> tuple[nn.Module, nn.Module]:
 
 def picture(shape: tuple[int, ...], channels_last: bool) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(1)).to(memory_format=FORMATS[channels_last])
-
-
-def with_gradients(conv: nn.Module, x: Tensor, mixed: bool = False) -> dict[str, Tensor]:
-    """The output, and the gradients of x and of the parameters for output gradients that differ from cell to cell."""
-    x = x.detach().requires_grad_()
-    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
-        out = conv(x)
-    outer = torch.randn(out.shape, generator=torch.Generator().manual_seed(2))
-    named = {"x": x, **dict(conv.named_parameters())}
-    grads = torch.autograd.grad((out.float() * outer).sum(), list(named.values()))
-    return {"out": out, **dict(zip(named, grads, strict=True))}
 
 
 def assert_same(ours: nn.Module, theirs: nn.Module, x: Tensor, mixed: bool = False) -> None:

@@ -8,10 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import nn
 from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
 
 from maskrcnn_exp.model.mask_predictor import GemmMaskPredictor
+from tests.model.gradients import with_gradients
 
 FORMATS = {True: torch.channels_last, False: torch.contiguous_format}
 
@@ -33,17 +34,6 @@ def pair(channels: int, width: int, classes: int, *, far: bool = False) -> tuple
     return ours, theirs
 
 
-def with_gradients(predictor: nn.Module, x: Tensor, mixed: bool) -> dict[str, Tensor]:
-    """Logits, and the gradients of x and of the parameters for output gradients that differ from cell to cell."""
-    x = x.detach().requires_grad_()
-    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
-        logits = predictor(x)
-    outer = torch.randn(logits.shape, generator=torch.Generator().manual_seed(2))
-    named = {"x": x, **dict(predictor.named_parameters())}
-    gradients = torch.autograd.grad((logits.float() * outer).sum(), list(named.values()))
-    return {"logits": logits, **dict(zip(named, gradients, strict=True))}
-
-
 @settings(max_examples=40, deadline=None)
 @given(
     shape=st.tuples(st.integers(0, 3), st.integers(1, 6), st.integers(1, 6)),
@@ -59,7 +49,7 @@ def test_it_gives_torchvisions_logits_and_gradients(
     x = torch.randn((regions, 5, high, wide), generator=torch.Generator().manual_seed(1))
     x = x.to(memory_format=FORMATS[channels_last])
     found, expected = with_gradients(ours, x, mixed), with_gradients(theirs, x, False)
-    assert found["logits"].shape == (regions, classes, 2 * high, 2 * wide)
+    assert found["out"].shape == (regions, classes, 2 * high, 2 * wide)
     for name, exact in expected.items():
         largest = torch.cat([exact.detach().abs().flatten(), torch.ones(1)]).max().item()
         tolerance = (0.05 if mixed else 1e-4) * largest

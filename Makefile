@@ -1,6 +1,7 @@
 # make train   install if needed, then train the default: a small network on drawn shapes
 # make setup   only install, into .venv
 # make test    all tests; make test-fast leaves out those that train for minutes
+# make torture the long forms of docs/reliability.md: kills, full disks, signals, memory; an hour on two cores
 # make bench   speed against torchvision's reference loop, into benchmarks/RESULTS.md; under half an hour, alone on the machine
 # make check   lint, format and types
 
@@ -8,7 +9,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: setup train test test-fast bench check format clean
+.PHONY: setup train test test-fast torture bench check format clean
 
 setup: .venv/.installed
 
@@ -26,7 +27,10 @@ test: test-fast
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 test-fast: setup
-	$(BIN)/python -m pytest -m 'not slow' --numprocesses auto $(ARGS)
+	$(BIN)/python -m pytest -m 'not slow and not torture' --numprocesses auto $(ARGS)
+
+torture: setup
+	$(BIN)/python -m pytest -m torture -s $(ARGS)
 
 bench: setup
 	$(BIN)/python -m benchmarks.bench --write

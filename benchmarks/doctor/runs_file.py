@@ -18,6 +18,7 @@ from benchmarks.doctor.faults import CASES, Case
 from maskrcnn_exp.diagnose.curves import Crash, Curves
 from maskrcnn_exp.diagnose.facts import RunFacts
 from maskrcnn_exp.record.atomic import write_atomic
+from maskrcnn_exp.record.data_found import DataFound
 
 __all__ = ["CURVES", "DATA", "Run", "read_runs", "write_runs"]
 
@@ -144,7 +145,8 @@ def _points(columns: list[list[float]]) -> dict[int, float]:
 
 def _facts(data: Mapping[str, Any]) -> RunFacts:
     tuples = {key: tuple(value) for key, value in data.items() if isinstance(value, list)}
-    return RunFacts(**{**data, **tuples})
+    found = {key: DataFound.from_json(data.get(key)) for key in ("train_data", "val_data")}
+    return RunFacts(**{**data, **tuples, **found})
 
 
 def _crash(data: Mapping[str, Any] | None) -> Crash | None:

@@ -6,7 +6,9 @@ spoils the whole file raises one DataError.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import torch
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
+from maskrcnn_exp.data.box_fit import LOOKED_AT, box_fit
 from maskrcnn_exp.data.coco_columns import Annotations, as_id
 from maskrcnn_exp.data.coco_index import CocoIndex, index_annotations
 from maskrcnn_exp.data.coco_json import CocoFile, read_coco_file
@@ -33,6 +36,7 @@ from maskrcnn_exp.heap import arrays_outside_heap
 __all__ = ["CocoDataset"]
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class CocoDataset:
     categories: tuple[Category, ...]
     left_out: dict[str, list[str]]
     notes: tuple[str, ...]
+    annotations_left_out: int = 0  # of the ids in `left_out`
 
     @classmethod
     @arrays_outside_heap()
@@ -92,11 +97,12 @@ class CocoDataset:
             categories=categories,
             left_out={**left_out, **bad_annotations},
             notes=(*_notes(file.annotations, categories), *notes),
+            annotations_left_out=sum(map(len, bad_annotations.values())),
         )
 
     def subset(self, indices: Ints) -> CocoDataset:
         """Return a view of some pictures, in the given order. What was left out at opening is not repeated."""
-        return replace(self, positions=self.positions[indices], left_out={}, notes=())
+        return replace(self, positions=self.positions[indices], left_out={}, notes=(), annotations_left_out=0)
 
     def split(self, val_fraction: float) -> tuple[CocoDataset, CocoDataset]:
         """Return (training, validation), divided by a hash of the file names.
@@ -153,7 +159,18 @@ class CocoDataset:
             max_objects=int(instances.max()),
             left_out=self.left_out,
             notes=self.notes,
+            annotations_left_out=self.annotations_left_out,
+            boxes=box_fit(self._box_pairs(max(1, math.ceil(int(instances.sum()) / LOOKED_AT)))),
         )
+
+    def _box_pairs(self, every: int) -> Iterator[tuple[Floats, Floats]]:
+        """Yield annotated boxes and the extents of the masks, x y w h, of every n-th instance, by picture."""
+        passed = 0
+        for position in self.positions.tolist():
+            annotations = self.index.instances_of_picture(position)
+            first, passed = -passed % every, passed + len(annotations)
+            if len(chosen := annotations[first::every]):
+                yield self.index.boxes_xywh[chosen], coco_mask.toBbox(self._rles(position, chosen))
 
     def _position(self, index: int) -> int:
         if not 0 <= index < len(self.positions):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Category", "DatasetSummary", "GroundTruth", "InstanceDataset", "Sample", "Target"]
+__all__ = ["BoxFit", "Category", "DatasetSummary", "GroundTruth", "InstanceDataset", "Sample", "Target"]
 
 
 class Target(TypedDict):
@@ -49,6 +49,17 @@ labels, `segmentation` is a compressed RLE with bytes counts, crowd annotations 
 
 
 @dataclass(frozen=True)
+class BoxFit:
+    """How annotated boxes lie to the extents of their masks, in a sample of the instances."""
+
+    looked_at: int
+    off: float  # share that does not fit: IoU below 0.85 and an edge off by more than 1.5 pixels
+    beside: float  # share whose IoU is below 0.5
+    median_iou: float
+    median_size: float  # area of the extent over the box's: below 1 where masks are too small for their boxes
+
+
+@dataclass(frozen=True)
 class DatasetSummary:
     """What was found when a dataset was opened. Nothing is left out without standing here."""
 
@@ -59,6 +70,8 @@ class DatasetSummary:
     max_objects: int  # most instances in one picture
     left_out: dict[str, list[str]] = field(default_factory=dict)  # reason -> the ids left out for it
     notes: tuple[str, ...] = ()  # what was decided for the user, one sentence each
+    annotations_left_out: int = 0  # of the ids above, those of annotations; the others are of pictures
+    boxes: BoxFit | None = None  # None where boxes are measured on the masks
 
 
 class InstanceDataset(Protocol):

@@ -11,6 +11,7 @@ import yaml  # type: ignore[import-untyped]
 
 from maskrcnn_exp.diagnose.chance import LN2, mask_chance
 from maskrcnn_exp.model.parts import LOSSES, PARTS, Part
+from maskrcnn_exp.record.data_found import DataFound
 
 __all__ = ["RunFacts"]
 
@@ -43,15 +44,24 @@ class RunFacts:
     image_std: tuple[float, ...] = ()
     augment: Mapping[str, float] = field(default_factory=dict)
     num_workers: int | None = None  # loader processes; -1: chosen from the machine
+    train_data: DataFound | None = None  # None in runs of older versions
+    val_data: DataFound | None = None
 
     @classmethod
-    def of_config(cls, text: str, overrides: Sequence[str] = (), classes: int | None = None) -> RunFacts:
+    def of_config(
+        cls,
+        text: str,
+        overrides: Sequence[str] = (),
+        classes: int | None = None,
+        data: Mapping[str, object] | None = None,
+    ) -> RunFacts:
         """Read the composed configuration of a run of this project.
 
         Keys that it does not have stay unknown. The configuration of another program gives nothing but the words.
 
         Args:
             text: YAML.
+            data: What the run found in its data, `train` and `val`, as `DataFound` writes it.
         """
         config = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         tree = config if isinstance(config, dict) else {}
@@ -82,6 +92,8 @@ class RunFacts:
             image_std=tuple(float(value) for value in model.get("image_std", ())),
             augment=_numbers(_branch(tree, "augment")),
             num_workers=trainer.get("num_workers"),
+            train_data=DataFound.from_json((data or {}).get("train")),
+            val_data=DataFound.from_json((data or {}).get("val")),
         )
 
     def lr(self, part: Part) -> float | None:

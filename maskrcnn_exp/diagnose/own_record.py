@@ -65,9 +65,12 @@ def facts_of(folder: Path) -> RunFacts:
     typed = folder / ".hydra/overrides.yaml"
     words = yaml.safe_load(typed.read_text()) if typed.is_file() else []
     environment = _json(folder / "environment.json")
-    classes = environment.get("classes")
+    classes, data = environment.get("classes"), environment.get("data")
     return RunFacts.of_config(
-        config.read_text(), [str(word) for word in words or []], classes if isinstance(classes, int) else None
+        config.read_text(),
+        [str(word) for word in words or []],
+        classes if isinstance(classes, int) else None,
+        data if isinstance(data, dict) else None,
     )
 
 

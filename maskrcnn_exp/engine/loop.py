@@ -38,6 +38,7 @@ class StepRecord:
     lr: dict[Part, float]
     pictures: int
     foreground: int  # foreground proposals
+    class_hits: int  # of these, with their own class before all other classes of objects
     mask_pixels: dict[str, int]  # counts of MaskTelemetry
     update_ratio: dict[Part, float] | None  # ‖Δw‖ / ‖w‖, on the steps where it was measured
     data_seconds: float  # waiting for the loader
@@ -123,6 +124,7 @@ def run_step(
         lr=rates,
         pictures=sums.pictures,
         foreground=sums.foreground,
+        class_hits=sums.class_hits,
         mask_pixels=sums.mask_pixels,
         update_ratio=ratio,
         data_seconds=data_seconds,
@@ -169,6 +171,7 @@ class _Sums:
         self.losses = dict.fromkeys(LOSSES, 0.0)
         self.pictures = 0
         self.foreground = 0
+        self.class_hits = 0
         self.mask_pixels = dict.fromkeys(_PIXEL_COUNTS, 0)
 
     def add(self, state: TrainState, losses: Losses, pictures: int) -> dict[LossName, float]:
@@ -176,7 +179,7 @@ class _Sums:
         values = torch.stack([losses.values[name].detach().double() for name in LOSSES])
         counts = torch.tensor([float(losses.counts[name]) for name in LOSSES], dtype=torch.float64)
         counts = counts.to(values.device)
-        pixels = torch.stack([getattr(losses.telemetry, name) for name in _PIXEL_COUNTS]).double()
+        pixels = torch.stack([*(getattr(losses.telemetry, name) for name in _PIXEL_COUNTS), losses.class_hits]).double()
         extra = torch.tensor([float(pictures), float(losses.foreground)], dtype=torch.float64).to(values.device)
         packed = torch.cat([values * counts, counts, pixels, extra])
         if state.fabric.world_size > 1:
@@ -185,8 +188,9 @@ class _Sums:
         global_counts = numbers[len(LOSSES) : 2 * len(LOSSES)]
         for name, loss_sum, count in zip(LOSSES, numbers, global_counts, strict=False):
             self.losses[name] += loss_sum / count if count else 0.0 * loss_sum
-        for count_name, pixel_count in zip(_PIXEL_COUNTS, numbers[2 * len(LOSSES) : -2], strict=True):
+        for count_name, pixel_count in zip(_PIXEL_COUNTS, numbers[2 * len(LOSSES) : -3], strict=True):
             self.mask_pixels[count_name] += int(pixel_count)
+        self.class_hits += int(numbers[-3])
         self.pictures += int(numbers[-2])
         self.foreground += int(numbers[-1])
         if state.fabric.world_size == 1:

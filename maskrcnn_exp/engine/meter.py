@@ -25,6 +25,7 @@ class EpochMeter:
         self._add("total", record.total * record.pictures)
         self._add("pictures", record.pictures)
         self._add("foreground", record.foreground)
+        self._add("class_hits", record.class_hits)
         self._add("steps", 1)
         self._add("data_seconds", record.data_seconds)
         self._add("seconds", record.seconds)
@@ -63,11 +64,15 @@ class EpochMeter:
     def _mask_values(self) -> dict[str, float]:
         pixels = {name.removeprefix("mask/"): value for name, value in self._sums.items() if name.startswith("mask/")}
         negatives = pixels["pixels"] - pixels["positives"]
+        overlap = pixels["positives"] - pixels["false_negatives"]
         return {
             "mask/accuracy": 1.0 - pixels["wrong"] / max(pixels["pixels"], 1.0),
             "mask/false_positive": pixels["false_positives"] / max(negatives, 1.0),
             "mask/false_negative": pixels["false_negatives"] / max(pixels["positives"], 1.0),
+            "mask/iou": overlap / max(pixels["positives"] + pixels["false_positives"], 1.0),
             "roi/foreground": self._sums["foreground"] / self._sums["pictures"],
+            # A checkpoint of an older version, in mid-epoch, has not counted them.
+            "roi/class_accuracy": self._sums.get("class_hits", 0.0) / max(self._sums["foreground"], 1.0),
         }
 
     def _time_values(self) -> dict[str, float]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
 
 import torch
 import torch.distributed
@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 from torchvision.models.detection import MaskRCNN
 
 from maskrcnn_exp.data.target import GroundTruth, Sample
+from maskrcnn_exp.engine.certain_errors import certain_errors
 from maskrcnn_exp.engine.coco_ap import STANDARD_MAX_DETS, CocoResult, Detections, encode_detections, evaluate_coco
 from maskrcnn_exp.engine.preview import Preview
 from maskrcnn_exp.engine.runtime import on_first
@@ -23,6 +24,9 @@ from maskrcnn_exp.model.parts import LOSSES, LossName
 from maskrcnn_exp.record import tags
 
 __all__ = ["Observer", "PictureMasks", "ValidationResult", "gather", "limit_ground_truth", "validate"]
+
+
+_MASK: Final = LOSSES.index("loss_mask")
 
 
 class Observer(Protocol):
@@ -51,6 +55,9 @@ class ValidationResult:
     seconds: float
     kept: tuple[Preview, ...] = ()  # this process's, of the pictures that were asked for
     pictures: tuple[PictureMasks, ...] = ()  # those with foreground proposals, in the order of the dataset
+    mask_iou: float = 0.0  # of the pixels of all foreground proposals, predicted and annotated; 0..1
+    class_accuracy: float = 0.0  # of the foreground proposals, among the classes of objects
+    certain_errors: dict[str, float] = field(default_factory=dict)  # see engine/certain_errors.py
 
     def values(self) -> dict[str, float]:
         """Return the epoch's validation tags."""
@@ -61,6 +68,8 @@ class ValidationResult:
         if self.coco.max_dets != STANDARD_MAX_DETS:
             for kind, numbers in (("bbox", self.coco.standard_bbox), ("segm", self.coco.standard_segm)):
                 values |= {tags.standard_map_tag(kind, metric): number for metric, number in numbers.items()}
+        values |= {tags.certain_error_tag(kind): share for kind, share in self.certain_errors.items()}
+        values |= {"mask/val_iou": self.mask_iou, "roi/val_class_accuracy": self.class_accuracy}
         return values | {"time/eval_s": self.seconds}
 
 
@@ -71,6 +80,7 @@ class _PictureLosses:
     counts: tuple[int, ...]
     overlap: float  # mask pixels of all regions, predicted and annotated
     union: float
+    class_hits: float  # foreground proposals with their own class before all other classes of objects
 
 
 def validate(
@@ -115,7 +125,7 @@ def validate(
     previews = tuple(Preview(kept[one.image_index], one) for one in detections if one.image_index in kept)
     losses, detections = gather(fabric, losses), gather(fabric, detections)
     coco = on_first(fabric, lambda: evaluate_coco(ground_truth, detections, max_dets))
-    mean = _join(losses)
+    mean, regions = _join(losses), sum(picture.counts[_MASK] for picture in losses)
     return ValidationResult(
         losses=mean,
         total=math.fsum(mean[name] * loss_weights[name] for name in LOSSES),
@@ -123,6 +133,9 @@ def validate(
         seconds=time.perf_counter() - started,
         kept=previews,
         pictures=tuple(sorted(filter(None, map(_picture_masks, losses)), key=lambda picture: picture.index)),
+        mask_iou=sum(picture.overlap for picture in losses) / max(sum(picture.union for picture in losses), 1.0),
+        class_accuracy=sum(picture.class_hits for picture in losses) / max(regions, 1),
+        certain_errors=on_first(fabric, lambda: certain_errors(ground_truth, detections)),
     )
 
 
@@ -166,21 +179,22 @@ def _one_pass(
 def _picture_losses(index: int, losses: Losses) -> _PictureLosses:
     telemetry = losses.telemetry
     pixels = (telemetry.positives, telemetry.false_positives, telemetry.false_negatives)
-    packed = torch.stack([*(losses.values[name].double() for name in LOSSES), *(count.double() for count in pixels)])
-    numbers: list[float] = packed.tolist()  # in one copy: each waits for the GPU
-    values, (positives, false_positives, false_negatives) = numbers[: len(LOSSES)], numbers[len(LOSSES) :]
+    scalars = [*(losses.values[name] for name in LOSSES), *pixels, losses.class_hits]
+    numbers: list[float] = torch.stack(
+        [scalar.double() for scalar in scalars]
+    ).tolist()  # in one copy: each waits for the GPU
+    values, (positives, false_positives, false_negatives, hits) = numbers[: len(LOSSES)], numbers[len(LOSSES) :]
     counts = tuple(losses.counts[name] for name in LOSSES)
     sums = tuple(v * c for v, c in zip(values, counts, strict=True))
-    return _PictureLosses(index, sums, counts, positives - false_negatives, positives + false_positives)
+    return _PictureLosses(index, sums, counts, positives - false_negatives, positives + false_positives, hits)
 
 
 def _picture_masks(picture: _PictureLosses) -> PictureMasks | None:
-    place = LOSSES.index("loss_mask")
-    regions = picture.counts[place]
+    regions = picture.counts[_MASK]
     if not regions:
         return None
     iou = picture.overlap / picture.union if picture.union else 0.0
-    return PictureMasks(picture.index, regions, picture.sums[place] / regions, iou)
+    return PictureMasks(picture.index, regions, picture.sums[_MASK] / regions, iou)
 
 
 def _join(pictures: list[_PictureLosses]) -> dict[LossName, float]:

@@ -38,6 +38,7 @@ class Losses:
     counts: dict[LossName, int]
     telemetry: MaskTelemetry
     foreground: int  # foreground proposals over all pictures
+    class_hits: Tensor  # int64 scalar, foreground proposals with their own class before all other classes of objects
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def _losses(network: MaskRCNN, values: dict[str, Tensor]) -> Losses:
         counts={name: counts[LOSS_DENOMINATOR[name]] for name in LOSSES},
         telemetry=network.roi_heads.telemetry,
         foreground=network.roi_heads.foreground,
+        class_hits=network.roi_heads.class_hits,
     )
 
 

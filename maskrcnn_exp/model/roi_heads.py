@@ -25,7 +25,8 @@ __all__ = ["MaskRoiHeads"]
 class MaskRoiHeads(RoIHeads):  # type: ignore[misc]
     """RoIHeads whose forward is written out, so that loss and telemetry have a place.
 
-    After a training forward, `telemetry` holds the mask counts and `foreground` the number of foreground proposals.
+    After a training forward, `telemetry` holds the mask counts, `foreground` the number of foreground proposals, and
+    `class_hits` how many of those have their own class before all other classes of objects: int64 scalar.
     """
 
     bce_weight: float = 1.0
@@ -33,6 +34,7 @@ class MaskRoiHeads(RoIHeads):  # type: ignore[misc]
     fast: bool = True  # cut the mask targets out of the masks; False: torchvision's full-resolution floats
     telemetry: MaskTelemetry | None = None
     foreground: int = 0
+    class_hits: Tensor | None = None
 
     @classmethod
     def take_over(cls, heads: RoIHeads, bce_weight: float, dice_weight: float, *, fast: bool = True) -> MaskRoiHeads:
@@ -43,6 +45,7 @@ class MaskRoiHeads(RoIHeads):  # type: ignore[misc]
         heads.fast = fast
         heads.telemetry = None
         heads.foreground = 0
+        heads.class_hits = None
         return heads  # type: ignore[no-any-return]
 
     def forward(
@@ -79,6 +82,9 @@ class MaskRoiHeads(RoIHeads):  # type: ignore[misc]
         mask_targets = project([target["masks"] for target in targets], boxes, matched, logits.shape[-1])
         self.foreground = len(own_class)
         self.telemetry = mask_telemetry(logits, mask_targets)
+        kept = torch.cat(labels) > 0
+        # Without the background's logit: a box head that is unsure whether it sees an object still tells objects apart.
+        self.class_hits = (class_logits.detach()[kept, 1:].argmax(dim=1) + 1 == own_class).sum()
         return {
             "loss_classifier": loss_classifier,
             "loss_box_reg": loss_box_reg,

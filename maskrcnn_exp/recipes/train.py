@@ -29,6 +29,7 @@ from maskrcnn_exp.recipes.setup import (
 from maskrcnn_exp.recipes.suspects import report_suspects, write_suspects
 from maskrcnn_exp.record.atomic import remove_leftovers, write_json_atomic
 from maskrcnn_exp.record.console import Console, groups_table, summary_lines
+from maskrcnn_exp.record.data_found import DataFound
 from maskrcnn_exp.record.environment import environment
 from maskrcnn_exp.record.run_columns import listed_run
 from maskrcnn_exp.record.run_lock import RunLock
@@ -149,12 +150,17 @@ def _say_suspects(epochs: Epochs, folder: Path, log: RunLog) -> None:
 
 
 def _environment(data: Data, device_line: str) -> dict[str, object]:
-    return environment({"device": device_line, "classes": len(data.categories)})
+    return environment({"device": device_line, "classes": len(data.categories), "data": _found(data)})
+
+
+def _found(data: Data) -> dict[str, object]:
+    summaries = {"train": data.train_summary, "val": data.val_summary}
+    return {split: DataFound.of_summary(summary).to_json() for split, summary in summaries.items()}
 
 
 def _doctor(config: TrainConfig, settings: RunSettings, data: Data, epoch: int, *, judges: bool) -> LiveDiagnosis:
     """Return what judges the run after each epoch; silent on the processes beside the first."""
-    facts = RunFacts.of_config(settings.config_yaml, settings.overrides, len(data.categories))
+    facts = RunFacts.of_config(settings.config_yaml, settings.overrides, len(data.categories), _found(data))
     return LiveDiagnosis.start(config.diagnose.mode if judges else "none", settings.folder, facts, epoch)
 
 

@@ -7,12 +7,14 @@ from typing import Final
 from maskrcnn_exp.model.parts import LOSSES, PARTS
 
 __all__ = [
+    "CERTAIN_ERRORS",
     "COCO_METRICS",
     "EPOCH_TAGS",
     "EXTRA_TAGS",
     "STEP_TAGS",
     "TRAIN_TOTAL",
     "VAL_TOTAL",
+    "certain_error_tag",
     "clip_tag",
     "falls",
     "grad_norm_tag",
@@ -41,6 +43,9 @@ COCO_METRICS: Final[tuple[str, ...]] = (
     "ARl",
 )
 """pycocotools' twelve numbers, in its order."""
+
+CERTAIN_ERRORS: Final[tuple[str, ...]] = ("background", "classification", "localisation")
+"""What can be wrong with the detections that the model is most sure of; `engine/certain_errors.py` says how."""
 
 TRAIN_TOTAL: Final = "loss/train_total"
 VAL_TOTAL: Final = "loss/val"
@@ -84,13 +89,18 @@ def clip_tag(part: str) -> str:
     return f"clip/{part}"
 
 
+def certain_error_tag(kind: str) -> str:
+    """`kind` is one of CERTAIN_ERRORS."""
+    return f"certain_errors/{kind}"
+
+
 def step_tag(name: str) -> str:
     return f"step/{name}"
 
 
 def falls(tag: str) -> bool:
-    """Say whether less is better: of losses, seconds, memory and wrong mask pixels. Of all else more is."""
-    return tag.removeprefix("step/").startswith(("loss", "total", "time/", "memory/", "mask/false_"))
+    """Say whether less is better: of losses, seconds, memory, wrong mask pixels and errors. Of all else more is."""
+    return tag.removeprefix("step/").startswith(("loss", "total", "time/", "memory/", "mask/false_", "certain_errors/"))
 
 
 EPOCH_TAGS: Final[tuple[str, ...]] = (
@@ -104,7 +114,12 @@ EPOCH_TAGS: Final[tuple[str, ...]] = (
     "mask/accuracy",
     "mask/false_positive",
     "mask/false_negative",
+    "mask/iou",
+    "mask/val_iou",
     "roi/foreground",
+    "roi/class_accuracy",
+    "roi/val_class_accuracy",
+    *(certain_error_tag(kind) for kind in CERTAIN_ERRORS),
     "time/data_s",
     "time/step_s",
     "time/eval_s",

@@ -83,6 +83,22 @@ def test_a_batch_of_pictures_without_instances_trains_as_torchvisions() -> None:
     assert_same_losses_and_gradients(ours, plain, empty)
     assert ours.roi_heads.foreground == 0
     assert [int(count) for count in asdict(ours.roi_heads.telemetry).values()] == [0] * 5
+    assert int(ours.roi_heads.class_hits) == 0
+
+
+def test_class_hits_are_the_foreground_proposals_that_prefer_their_own_class_to_other_objects() -> None:
+    network = tiny_network()
+    labels = torch.cat([sample.target["labels"] for sample in SAMPLES]).unique()
+    assert len(labels) > 1
+    hits = {}
+    for label in labels.tolist():
+        with torch.no_grad():  # the background's logit is the highest, and does not count
+            network.roi_heads.box_predictor.cls_score.weight.zero_()
+            network.roi_heads.box_predictor.cls_score.bias.copy_(torch.eye(3)[label] + 2 * torch.eye(3)[0])
+        outcome(network)
+        hits[label] = int(network.roi_heads.class_hits)
+    assert all(count > 0 for count in hits.values())
+    assert sum(hits.values()) == network.roi_heads.foreground
 
 
 def test_losses_and_gradients_in_mixed_precision_are_those_of_float_to_bfloat16s_precision() -> None:

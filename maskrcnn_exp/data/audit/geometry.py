@@ -7,12 +7,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from maskrcnn_exp.data.audit.boxes import box_iou
 from maskrcnn_exp.data.audit.case import Case
 from maskrcnn_exp.data.audit.findings import Severity
 from maskrcnn_exp.data.audit.outlines import Outlines
 from maskrcnn_exp.data.audit.references import References
 from maskrcnn_exp.data.audit.turns import find_turns
+from maskrcnn_exp.data.boxes import box_iou
 
 __all__ = ["check_areas", "check_boxes", "check_outside"]
 

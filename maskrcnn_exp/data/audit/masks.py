@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
-from maskrcnn_exp.data.audit.boxes import box_iou
 from maskrcnn_exp.data.audit.findings import Findings, Severity
 from maskrcnn_exp.data.audit.split import Objects, Split
+from maskrcnn_exp.data.boxes import box_iou
 
 __all__ = ["check_masks", "find_doubles"]
 

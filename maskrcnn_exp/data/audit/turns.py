@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from maskrcnn_exp.data.audit.boxes import box_iou
 from maskrcnn_exp.data.audit.outlines import Outlines
+from maskrcnn_exp.data.boxes import box_iou
 
 __all__ = ["find_turns"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from maskrcnn_exp.data.audit.boxes import box_iou
+from maskrcnn_exp.data.boxes import box_iou
 from tests.data.audit.audits import audit_entries, checks, finding, good, polygon
 from tests.data.coco_files import annotation, image
 

@@ -60,10 +60,9 @@ _SETTINGS: Final = (
     Case("mask_lr_low", ("lr.mask_mult=0.02",), named_by=("undertrained_part:mask",), mends=True),
     Case(
         "mask_lr_high",
-        (*_SGD, "lr.mask_mult=30"),
+        ("lr.mask_mult=30",),
         named_by=("overdriven_part:mask", "burnt_part:mask", "loss_exploding:mask", "not_finite:mask"),
         mends=True,
-        beside="sgd",
     ),
     Case("lr_low", ("lr.base=0.00001",), named_by=("lr_too_low",), mends=True),
     Case("lr_high", ("lr.base=0.05",), named_by=("lr_too_high", "loss_exploding", "not_finite"), mends=True),
@@ -77,16 +76,18 @@ _SETTINGS: Final = (
     ),
 )
 
+_DIFFER: Final = ("boxes_beside_masks", "annotations_off_objects", "splits_differ")
+
 _DATA: Final = (
-    Case("masks_shifted", named_by=("annotations_off_objects", "splits_differ"), corruption="masks_shifted"),
-    Case("masks_stamps", named_by=("splits_differ",), corruption="masks_stamps"),
+    Case("masks_shifted", named_by=_DIFFER, corruption="masks_shifted"),
+    Case("masks_stamps", named_by=_DIFFER, corruption="masks_stamps"),
+    Case("masks_swapped", named_by=_DIFFER, corruption="masks_swapped"),
     Case(
-        "masks_swapped",
-        named_by=("training_is_noisier", "labels_do_not_fit"),
-        corruption="masks_swapped",
-        only=("shapes",),
+        "boxes_jittered",
+        named_by=("boxes_beside_masks", "boxes_do_not_fit_masks"),
+        corruption="boxes_jittered",
+        splits="both",
     ),
-    Case("boxes_jittered", named_by=("boxes_do_not_fit_masks",), corruption="boxes_jittered", splits="both"),
     Case(
         "labels_shuffled",
         named_by=("training_is_noisier", "labels_do_not_fit"),
@@ -94,14 +95,14 @@ _DATA: Final = (
         only=("shapes",),
     ),
     Case("half_unannotated", named_by=("objects_unannotated",), corruption="half_unannotated", splits="both"),
-    Case("masks_empty", named_by=("objects_unannotated",), corruption="masks_empty", splits="both"),
+    Case("masks_empty", named_by=("annotations_left_out",), corruption="masks_empty", splits="both"),
     Case(
         "tiny_training_set",
         words_of={
             "shapes": ("trainer.epochs=150", "trainer.eval_every_epochs=15"),
             "nuclei": ("trainer.epochs=180", "trainer.eval_every_epochs=15"),
         },
-        named_by=("overfit", "validation_gap"),
+        named_by=("few_pictures", "overfit", "validation_gap"),
         pictures=8,
     ),
 )

@@ -18,6 +18,7 @@ from maskrcnn_exp.diagnose.rules import (
     data,
     explosions,
     foreground,
+    found,
     generalisation,
     learning_rate,
     mask_loss,
@@ -35,6 +36,8 @@ Rule = Callable[[Curves], list[Verdict]]
 
 _FORMAT: Final[tuple[Rule, ...]] = (
     data.pixel_normalisation,
+    found.annotations_left_out,
+    found.boxes_beside_masks,
     foreground.no_foreground,
     data.loss_is_zero,
     data.trivial_masks,
@@ -75,6 +78,7 @@ _REST: Final[tuple[Rule, ...]] = (
     annotated.training_is_noisier,
     annotated.labels_do_not_fit,
     annotated.objects_unannotated,
+    found.few_pictures,
     generalisation.overfit,
     generalisation.validation_gap,
     balance.loss_stays_high,
@@ -102,10 +106,23 @@ def _names(rules: Sequence[Rule], but: Sequence[str] = ()) -> frozenset[str]:
 _KEPT: Final = ("data_starvation", "slow_evaluation", "typical_values", "typical_shares")
 _ALL_MASKS: Final = _names(_MASKS)
 _ALL_REST: Final = _names(_REST, but=_KEPT)
+_GAPS: Final = frozenset({"overfit", "validation_gap"})
+_UNTRUE: Final = frozenset(
+    {
+        "annotations_off_objects",
+        "boxes_do_not_fit_masks",
+        "labels_do_not_fit",
+        "splits_differ",
+        "training_is_noisier",
+    }
+)
+"""What wrong annotations look like in the curves."""
 _EVERYTHING: Final = _ALL_REST | _names(_RATE)
 
 _FOLLOWS: Final[dict[str, frozenset[str]]] = {
     "pixel_normalisation": _EVERYTHING | {"not_finite"},
+    "annotations_left_out": _UNTRUE | {"objects_unannotated", "background_wins", "few_foreground"},
+    "boxes_beside_masks": _ALL_MASKS | _UNTRUE | {"ap_stays_zero", "objects_unannotated", "unfinished"},
     "no_foreground": _ALL_REST | {"loss_is_zero", "trivial_masks", "ap_stays_zero", "undertrained_part"},
     "loss_is_zero": _ALL_REST | {"trivial_masks", "ap_stays_zero", "undertrained_part", "frozen_part"},
     "trivial_masks": _ALL_MASKS | {"splits_differ", "overfit", "validation_gap", "boxes_do_not_fit_masks"},
@@ -122,6 +139,7 @@ _FOLLOWS: Final[dict[str, frozenset[str]]] = {
     "annotations_off_objects": _ALL_MASKS | {"all_losses_high", "loss_stays_high", "background_wins", "splits_differ"},
     "splits_differ": _ALL_MASKS | {"overfit", "validation_gap"},
     "training_is_noisier": _ALL_MASKS | {"labels_do_not_fit", "loss_stays_high"},
+    "few_pictures": _GAPS | {"splits_differ", "training_is_noisier", "mask_ap_does_not_follow", "unfinished"},
     "overfit": frozenset({"validation_gap", "mask_ap_does_not_follow", "unfinished", "plateau"}),
     "masks_at_chance": _ALL_MASKS,
     "masks_all_background": _ALL_MASKS,

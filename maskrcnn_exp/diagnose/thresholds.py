@@ -25,6 +25,13 @@ SURE_ENOUGH_TO_STOP: Final = 0.75  # confidence of a severe verdict that may end
 
 # --- data format ------------------------------------------------------------------------------------------------
 
+LEFT_OUT: Final = 0.05  # share of annotations that cannot be used; the worst real file in shared/data loses 2 %
+LEFT_OUT_SEVERE: Final = 0.2
+BOXES_LEAST: Final = 10  # annotations with a box, before a share of them means something
+BOXES_OFF: Final = 0.1  # share of boxes that are no extents; shapes and nuclei 0, balloon and COCO's own below 0.02
+BOXES_OFF_SEVERE: Final = 0.3
+MASKS_SMALL: Final = 0.6  # area of a mask's extent over its box's, where edges that are off would leave 0.9 to 1.1
+FEW_PICTURES: Final = 20  # of the training set; balloon's 61 are learned, with 1.6 times the loss on validation
 CHANNEL_TOO_LARGE: Final = 1.5  # image_mean or image_std above it is meant for pixels in 0..255
 STD_TOO_SMALL: Final = 0.02  # a std below it multiplies pixels fiftyfold
 FAR_INPUT: Final = 5.0  # standard deviations that mid grey is away from 0; ImageNet's own: below 0.5

@@ -18,6 +18,7 @@ import numpy as np
 
 from maskrcnn_exp.data.target import GroundTruth
 from maskrcnn_exp.engine.mask_rle import paste_rles
+from maskrcnn_exp.engine.pr_curves import PrCurve, pr_curves
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,6 +71,7 @@ class CocoResult:
     max_dets: int
     standard_bbox: dict[str, float]  # at most 100 detections; the same object as `bbox` where max_dets is 100
     standard_segm: dict[str, float]
+    curves: tuple[PrCurve, ...] = field(default=(), compare=False, repr=False)  # of at most `max_dets` detections
 
 
 def encode_detections(
@@ -130,11 +132,12 @@ def evaluate_coco(
     tables = match(ground_truth, in_order, limits=sorted({1, 10, STANDARD_MAX_DETS, max_dets}))
     at_max: dict[Kind, dict[str, float]] = {}
     standard: dict[Kind, dict[str, float]] = {}
-    for kind, (precision, recall) in tables.items():
-        at_max[kind] = standard[kind] = _summarise(precision, recall, limit=2)
+    for kind, table in tables.items():
+        at_max[kind] = standard[kind] = _summarise(table.precision, table.recall, limit=2)
         if max_dets > STANDARD_MAX_DETS:
-            at_max[kind] = _summarise(precision, recall, limit=3)
-    return CocoResult(at_max["bbox"], at_max["segm"], max_dets, standard["bbox"], standard["segm"])
+            at_max[kind] = _summarise(table.precision, table.recall, limit=3)
+    curves = pr_curves(tables, ground_truth)
+    return CocoResult(at_max["bbox"], at_max["segm"], max_dets, standard["bbox"], standard["segm"], curves)
 
 
 def _check_detections(ground_truth: GroundTruth, in_order: list[Detections]) -> None:

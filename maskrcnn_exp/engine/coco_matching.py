@@ -5,7 +5,7 @@ It is imported when an evaluation starts: `faster_coco_eval` is not cheap to loa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from faster_coco_eval.core.coco import COCO
@@ -23,8 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["Kind", "Tables", "match"]
 
 Kind = Literal["bbox", "segm"]
-Tables = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
-"""Precision [iou, recall, category, area, limit] and recall [iou, category, area, limit], -1 where undefined."""
+
+
+class Tables(NamedTuple):
+    """What the evaluator accumulates, -1 where undefined."""
+
+    precision: NDArray[np.float64]  # [iou, recall, category, area, limit]
+    recall: NDArray[np.float64]  # [iou, category, area, limit]
+    scores: NDArray[np.float64]  # as precision: of the detection that reaches the recall
 
 
 def match(ground_truth: GroundTruth, in_order: Sequence[Detections], limits: Sequence[int]) -> dict[Kind, Tables]:
@@ -72,7 +78,7 @@ def _tables(truth: COCO, found: COCO, kind: Kind, limits: Sequence[int]) -> Tabl
     evaluator.params.compute_rle = False  # it would decode and encode every mask, to decode it again for its IoU
     evaluator.evaluate()
     evaluator.accumulate()
-    return np.asarray(evaluator.eval["precision"]), np.asarray(evaluator.eval["recall"])
+    return Tables(*(np.asarray(evaluator.eval[name]) for name in Tables._fields))
 
 
 def _silent(*_: object) -> None:

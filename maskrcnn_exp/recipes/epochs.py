@@ -13,17 +13,17 @@ from maskrcnn_exp.engine.black_box import BlackBox, first_cause
 from maskrcnn_exp.engine.loop import NonFiniteStep, train_epoch
 from maskrcnn_exp.engine.memory import peak_gib
 from maskrcnn_exp.engine.meter import step_values
-from maskrcnn_exp.engine.preview import choose_previews, draw_preview
+from maskrcnn_exp.engine.preview import choose_previews
 from maskrcnn_exp.engine.runtime import on_first
 from maskrcnn_exp.engine.saver import Saver
 from maskrcnn_exp.engine.state import Progress, is_better
 from maskrcnn_exp.engine.validation import ValidationResult, validate
 from maskrcnn_exp.errors import CheckpointError, DivergedError, Interrupted, Pruned
 from maskrcnn_exp.model.parts import LOSSES
+from maskrcnn_exp.recipes.board_pages import write_board_pages
 from maskrcnn_exp.recipes.setup import Data
 from maskrcnn_exp.record import tags
 from maskrcnn_exp.record.console import Console, epoch_block
-from maskrcnn_exp.record.picture_files import write_pictures
 from maskrcnn_exp.schema import TrainerConfig
 from maskrcnn_exp.stop import StopFlag
 
@@ -130,15 +130,6 @@ class Epochs:
         samples = self.data.samples
         return choose_previews(self.trainer.preview_pictures, samples.total, self.saver.state.fabric.world_size)
 
-    def _draw_previews(self, epoch: int, result: ValidationResult) -> None:
-        """Write what was found in the same few pictures as ever, for TensorBoard; only the first process has them."""
-        names = [category.name for category in self.data.val.categories]
-        drawn = {
-            f"validation/{self.data.val.image_id(kept.sample.index)}": draw_preview(kept, names) for kept in result.kept
-        }
-        if drawn and self.saver.state.fabric.is_global_zero:
-            write_pictures(self.saver.folder.folder.parent, epoch, drawn)
-
     def _finish_epoch(self, result: ValidationResult | None) -> dict[str, float]:
         """Record and print the epoch, decide whether it is the best one, save; return what was recorded."""
         state, meter = self.saver.state, self.saver.meter
@@ -146,7 +137,8 @@ class Epochs:
         values = meter.values() | {"memory/peak_gib": peak_gib(state.fabric.device)}
         if result is not None:
             values |= result.values()
-            self._draw_previews(epoch, result)
+            if state.fabric.is_global_zero:
+                write_board_pages(self.saver.folder.folder.parent, epoch, result, self.data)
         recorded = self.saver.log.epoch(epoch, values)
         notes = self.doctor.after_epoch(epoch, recorded, self.saver.log)
         self.console.print(_block(epoch, self.trainer.epochs, values, result, notes))

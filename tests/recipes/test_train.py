@@ -47,12 +47,14 @@ def test_losses_add_up_and_shares_add_to_one(train_small: Train, tmp_path: Path)
     assert history.last("share/loss_mask")[1] == pytest.approx(2 * losses["loss_mask"] / total, rel=1e-5)
 
 
-def test_pictures_of_every_evaluation_lie_beside_the_record(train_small: Train, tmp_path: Path) -> None:
+def test_pictures_and_curves_of_every_evaluation_lie_beside_the_record(train_small: Train, tmp_path: Path) -> None:
     train_small("trainer.preview_pictures=2")
     names = sorted(path.name for path in (tmp_path / "run/pictures").iterdir())
     assert names == [f"epoch_{epoch:05d}.tfevents.maskrcnn-exp" for epoch in (1, 2)]
     train_small("trainer.preview_pictures=0", folder="without")
     assert not (tmp_path / "without/pictures").exists()
+    for folder in ("run", "without"):
+        assert sorted(path.name for path in (tmp_path / folder / "pr_curves").iterdir()) == names
 
 
 def test_mask_multiplier_shows_in_table_record_and_update_ratio(

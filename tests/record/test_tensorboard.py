@@ -6,7 +6,7 @@ import io
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
@@ -16,8 +16,11 @@ from PIL import Image
 from tensorboard.program import TensorBoard
 
 from maskrcnn_exp.diagnose.sources import runs_under
+from maskrcnn_exp.engine.pr_curves import ALL, THRESHOLDS, PrCurve
 from maskrcnn_exp.record import tags
 from maskrcnn_exp.record.board_layout import VIEWS
+from maskrcnn_exp.record.curve_files import write_pr_curves
+from maskrcnn_exp.record.history import History
 from maskrcnn_exp.record.picture_files import write_pictures
 from maskrcnn_exp.record.run_columns import SETTINGS, list_run
 from maskrcnn_exp.record.run_log import RunLog
@@ -49,6 +52,12 @@ class Board:
             return json.load(answer)
 
 
+def curve(kind: Literal["segm"] = "segm", iou_percent: int = 50, name: str = "disc") -> PrCurve:
+    """Four objects; two found with a score of 0.9, one with 0.5, and there one that is none."""
+    true = np.where(THRESHOLDS <= 0.5, 3.0, np.where(THRESHOLDS <= 0.9, 2.0, 0.0))
+    return PrCurve(kind, iou_percent, name, 4, true, (THRESHOLDS <= 0.5).astype(float))
+
+
 @pytest.fixture(scope="module")
 def board(tmp_path_factory: pytest.TempPathFactory) -> Board:
     folder = tmp_path_factory.mktemp("board")
@@ -58,6 +67,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Board:
                 log.epoch(epoch, dict.fromkeys(tags.EPOCH_TAGS, 0.5) | {"mAP/segm_AP": mask_ap / epoch})
         for epoch in (1, 2, 2):  # the last one was trained again
             write_pictures(folder / f"run{number}", epoch, {"validation/7": np.full((20, 30, 3), 80, np.uint8)})
+            write_pr_curves(folder / f"run{number}", epoch, [curve("segm", 50, ALL), curve("segm", 75, ALL), curve()])
         list_run(folder / f"run{number}", CONFIG, ["lr.mask_mult=10", f"run_dir={folder}", "model=tiny"])
     return Board(folder)
 
@@ -101,6 +111,25 @@ def test_each_epoch_has_its_pictures_once_and_the_record_is_read_without_them(bo
     with Image.open(io.BytesIO(board.bytes(f"images/individualImage?{shown[1]['query']}"))) as picture:
         assert picture.size == (30, 20)
     assert len(runs_under(board.folder)) == 2
+
+
+def test_pr_curves_are_there_for_each_evaluation_once_and_the_record_is_read_without_them(board: Board) -> None:
+    shown = board.get("pr_curves/tags")["run0/pr_curves"]
+    assert {tag: one["displayName"] for tag, one in shown.items()} == {
+        tag: tag for tag in ("segm_IoU50/all classes", "segm_IoU75/all classes", "segm_IoU50/disc")
+    }
+    assert "4 objects" in shown["segm_IoU50/disc"]["description"]
+    answer = board.get(f"pr_curves/pr_curves?run={quote('run0/pr_curves')}&tag={quote('segm_IoU50/disc')}")
+    first, second = answer["run0/pr_curves"]
+    assert (first["step"], second["step"]) == (1, 2)
+    # From 0.8 on two of two are right, from 0.5 on three of four. Above 0.9 there is nothing: TensorBoard cuts there.
+    place = {round(threshold, 2): number for number, threshold in enumerate(second["thresholds"])}
+    assert max(place) == 0.9
+    counts = ("true_positives", "false_positives", "true_negatives", "false_negatives", "precision", "recall")
+    assert [second[name][place[0.8]] for name in counts] == [2, 0, 0, 2, 1, 0.5]
+    assert [second[name][place[0.5]] for name in counts] == [3, 1, 0, 1, 0.75, 0.75]
+    assert len(runs_under(board.folder)) == 2
+    assert [path.parent.name for path in History.read(board.folder / "run0").files] == ["run0"]
 
 
 def test_settings_are_columns_that_a_configuration_has() -> None:

@@ -18,7 +18,7 @@ from typing import Final
 from benchmarks.bench.row import Row
 from benchmarks.bench.trainings import OurTraining, config_of
 from maskrcnn_exp.data.target import Sample
-from maskrcnn_exp.engine.checkpoint import CheckpointFolder
+from maskrcnn_exp.engine.checkpoint_folder import CheckpointFolder
 from maskrcnn_exp.engine.meter import EpochMeter
 from maskrcnn_exp.engine.saver import RunIdentity, Saver
 from maskrcnn_exp.recipes.setup import build_state, fabric_for, open_data

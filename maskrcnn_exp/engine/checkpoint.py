@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any, BinaryIO, cast
@@ -14,16 +11,17 @@ from typing import Any, BinaryIO, cast
 import torch
 from torch import nn
 
+from maskrcnn_exp.engine.checkpoint_entries import misplaced_entries, optimizer_misfit
 from maskrcnn_exp.engine.paced_file import PacedFile
 from maskrcnn_exp.engine.state import Progress, TrainState
 from maskrcnn_exp.errors import CheckpointError
+from maskrcnn_exp.model.archive import check_archive
 from maskrcnn_exp.model.weights import differences, listing
-from maskrcnn_exp.record.atomic import sync_folder, temporary_beside, write_atomic
+from maskrcnn_exp.record.atomic import write_atomic
 
 __all__ = [
     "FORMAT_VERSION",
     "Checkpoint",
-    "CheckpointFolder",
     "load_evaluated",
     "read_checkpoint",
     "restore",
@@ -31,8 +29,6 @@ __all__ = [
 ]
 
 FORMAT_VERSION = 1
-
-_FOLDER = 0x10  # in a zip entry's attributes, MS-DOS's
 
 
 @dataclass(frozen=True)
@@ -76,67 +72,6 @@ class Checkpoint:
         return {key.removeprefix("module."): value for key, value in self.ema.items() if key != "n_averaged"}
 
 
-class CheckpointFolder:
-    """The checkpoints of one run: `last.pt`, `best.pt`, and `epoch_0007.pt` for the newest few epochs."""
-
-    def __init__(self, folder: Path, keep: int = 0) -> None:
-        self.folder = folder
-        self.keep = keep
-
-    @property
-    def last(self) -> Path:
-        return self.folder / "last.pt"
-
-    @property
-    def best(self) -> Path:
-        return self.folder / "best.pt"
-
-    def save(
-        self, checkpoint: Checkpoint, *, best: bool = False, epoch: int | None = None, hurry: Event | None = None
-    ) -> None:
-        """Replace `last.pt`; also name it `best.pt` and `epoch_….pt` where asked for. On the disk when this returns.
-
-        The names are hard links to the same bytes (copies where the file system has none), so that a checkpoint is
-        written once. `last.pt` comes last: whoever goes on from it counts on a `best.pt` that is as new.
-
-        Args:
-            hurry: As for `write_checkpoint`.
-
-        Raises:
-            OSError: the disk is full, or the folder cannot be written.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        numbered = [self.folder / f"epoch_{epoch:04d}.pt"] if epoch is not None and self.keep > 0 else []
-        first, *links = [*numbered, *([self.best] if best else []), self.last]
-        write_checkpoint(first, checkpoint, hurry)
-        for name in links:
-            _link(first, name)
-        if numbered:
-            for old in sorted(self.folder.glob("epoch_*.pt"))[: -self.keep]:
-                old.unlink()
-        sync_folder(self.folder)
-
-
-def _link(source: Path, name: Path) -> None:
-    """Let `name` be the same file, at once."""
-    temporary = temporary_beside(name, "linking")
-    try:
-        temporary.hardlink_to(source)
-    except OSError:  # no hard links here
-        write_atomic(name, partial(_copy, source))
-        return
-    try:
-        temporary.replace(name)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _copy(source: Path, file: BinaryIO) -> None:
-    with source.open("rb") as original:
-        shutil.copyfileobj(original, file)
-
-
 def write_checkpoint(path: Path, checkpoint: Checkpoint, hurry: Event | None = None) -> None:
     """Replace `path` by a checkpoint, whole or not at all.
 
@@ -174,7 +109,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint. A run keeps its own under checkpoints/last.pt and best.pt.")
     try:
-        _check_sums(path)
+        check_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file fails in torch, zipfile, pickle or the decoder of any entry
         raise CheckpointError(
@@ -193,19 +128,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"To start from its weights: model.weights={path}"
         )
     try:
+        if wrong := misplaced_entries(content):
+            raise TypeError(f"{', '.join(wrong)} of another kind")
         return Checkpoint(**content)
     except TypeError as error:
         raise CheckpointError(f"{path}: damaged, its entries are not those of format {version} ({error}).") from error
-
-
-def _check_sums(path: Path) -> None:
-    """Raise BadZipFile where an entry of the archive is not as it was written: torch reads it without looking."""
-    with zipfile.ZipFile(path) as archive:
-        # torch reads an entry that is marked as a folder as zeros.
-        folders = [entry.filename for entry in archive.infolist() if entry.external_attr & _FOLDER]
-        damaged = folders[0] if folders else archive.testzip()
-    if damaged is not None:
-        raise zipfile.BadZipFile(f"the bytes of {damaged} have changed since they were written")
 
 
 def restore(state: TrainState, checkpoint: Checkpoint, source: Path) -> None:
@@ -215,16 +142,23 @@ def restore(state: TrainState, checkpoint: Checkpoint, source: Path) -> None:
     another learning rate, schedule or clip limit.
 
     Raises:
-        CheckpointError: another model, other groups, or a moving average on one side only.
+        CheckpointError: another model, other groups, another optimiser, or a moving average on one side only.
     """
     _refuse_other_model(state.network, checkpoint.model, source)
     if checkpoint.groups != _group_names(state):
         raise CheckpointError(f"{source}: its optimiser groups hold other parameters. Resume with the same freezing.")
     if (checkpoint.ema is None) != (state.ema is None):
         raise CheckpointError(f"{source}: trainer.ema_decay is switched on only on one side. Resume as it was started.")
+    if misfit := optimizer_misfit(state.optimizer, checkpoint.optimizer):
+        raise CheckpointError(
+            f"{source}: its optimiser's state does not fit: {misfit}. Resume with the same optimizer, or start a new "
+            f"run from its weights: model.weights={source}"
+        )
     state.network.load_state_dict(checkpoint.model)
+    # The rate is no option: each step sets it, and a run killed after an epoch's last step takes none before it saves.
     options = [
-        {key: value for key, value in group.items() if key != "params"} for group in state.optimizer.param_groups
+        {key: value for key, value in group.items() if key not in ("params", "lr")}
+        for group in state.optimizer.param_groups
     ]
     state.optimizer.load_state_dict(checkpoint.optimizer)
     for group, option in zip(state.optimizer.param_groups, options, strict=True):

@@ -11,7 +11,8 @@ from threading import Event
 from types import TracebackType
 from typing import Self
 
-from maskrcnn_exp.engine.checkpoint import Checkpoint, CheckpointFolder
+from maskrcnn_exp.engine.checkpoint import Checkpoint
+from maskrcnn_exp.engine.checkpoint_folder import CheckpointFolder
 from maskrcnn_exp.engine.meter import EpochMeter
 from maskrcnn_exp.engine.runtime import on_first
 from maskrcnn_exp.engine.snapshot import SnapshotMemory

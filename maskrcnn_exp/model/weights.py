@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torchvision.models.detection import MaskRCNN_ResNet50_FPN_V2_Weights, MaskR
 from torchvision.models.detection._utils import overwrite_eps
 
 from maskrcnn_exp.errors import CheckpointError, ConfigError
+from maskrcnn_exp.model.archive import check_archive
 from maskrcnn_exp.schema import ModelConfig
 
 __all__ = [
@@ -109,6 +111,8 @@ def read_file(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file. Give a .pt or .pth file with a state dict.")
     try:
+        if zipfile.is_zipfile(path):  # torch's files from before 2020 are none, and keep no sums
+            check_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # bytes of another format fail anywhere in torch's readers: KeyError, struct.error, …
         raise CheckpointError(

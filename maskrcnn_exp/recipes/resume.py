@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from maskrcnn_exp.engine.checkpoint import Checkpoint, CheckpointFolder, read_checkpoint, restore
+from maskrcnn_exp.engine.checkpoint import Checkpoint, read_checkpoint, restore
+from maskrcnn_exp.engine.checkpoint_folder import CheckpointFolder
 from maskrcnn_exp.engine.meter import EpochMeter
 from maskrcnn_exp.engine.state import TrainState
 from maskrcnn_exp.errors import CheckpointError, ConfigError
 from maskrcnn_exp.record.run_log import RunLog
 
-__all__ = ["changed_settings", "check_categories", "find_checkpoint", "open_log", "start_or_resume"]
+__all__ = ["Start", "changed_settings", "check_categories", "find_checkpoints", "open_log", "start_or_resume"]
 
 _MAY_DIFFER = ("run_dir", "resume", "replay")
 """Keys whose change between a run's start and its resume needs no mention."""
 
 
-def find_checkpoint(resume: str, folder: Path) -> Path | None:
-    """Return the checkpoint to go on from, None for a fresh start.
+@dataclass(frozen=True)
+class Start:
+    """Where a run goes on from, and what is to be said of it."""
+
+    checkpoint: Checkpoint | None = None  # None: from nothing
+    source: Path | None = None
+    lines: tuple[str, ...] = ()
+
+
+def find_checkpoints(resume: str, folder: Path) -> list[Path]:
+    """Return the checkpoints to go on from, in the order in which to try them; none for a fresh start.
 
     Args:
         resume: auto, never, or a checkpoint file.
@@ -27,38 +39,66 @@ def find_checkpoint(resume: str, folder: Path) -> Path | None:
         ConfigError: `never`, but the folder holds a run.
         CheckpointError: the file named does not exist.
     """
-    own = CheckpointFolder(folder / "checkpoints").last
+    own = CheckpointFolder(folder / "checkpoints").newest_first()
     if resume == "auto":
-        return own if own.is_file() else None
+        return own
     if resume == "never":
-        if own.is_file():
+        if own:
             raise ConfigError(
                 f"run_dir={folder} holds a run already and resume=never forbids to go on with it. "
                 "Use another run_dir, or resume=auto."
             )
-        return None
+        return []
     if not Path(resume).is_file():
         raise CheckpointError(f"resume={resume}: no such checkpoint. Use resume=auto, resume=never or a file.")
-    return Path(resume)
+    return [Path(resume)]
 
 
 def start_or_resume(
-    state: TrainState, meter: EpochMeter, source: Path | None, categories: list[list[object]], config: str
-) -> tuple[Checkpoint | None, list[str]]:
-    """Fill `state` and `meter` from a checkpoint where there is one; return it and what is to be said.
+    state: TrainState, meter: EpochMeter, sources: Sequence[Path], categories: list[list[object]], config: str
+) -> Start:
+    """Fill `state` and `meter` from the first checkpoint that can be used, where there is any.
+
+    Those before it are put aside under another name, so that what the run writes next takes nobody's last chance.
 
     Raises:
-        CheckpointError: the checkpoint is damaged or of another model or dataset.
+        CheckpointError: none can be used; the message is about the first.
     """
-    if source is None:
-        return None, []
+    refused: list[CheckpointError] = []
+    for source in sources:
+        try:
+            checkpoint = _resumed(state, meter, source, categories)
+        except CheckpointError as error:
+            refused.append(error)
+            continue
+        aside = sources[: len(refused)]
+        lines = [_put_aside(path, error, state) for path, error in zip(aside, refused, strict=True)]
+        progress = state.progress
+        where = f"epoch {progress.epoch}, batch {progress.batch}, step {progress.step}"
+        changed = changed_settings(checkpoint.config, config)
+        return Start(checkpoint, source, (*lines, f"resumed from {source}: {where}", *changed))
+    if not refused:
+        return Start()
+    if len(refused) == 1:
+        raise refused[0]
+    others = ", ".join(path.name for path in sources[1:])
+    raise CheckpointError(f"{refused[0]}\nNor can the run go on from {others}. For a new one: another run_dir.")
+
+
+def _resumed(state: TrainState, meter: EpochMeter, source: Path, categories: list[list[object]]) -> Checkpoint:
     checkpoint = read_checkpoint(source)
     check_categories(checkpoint, categories, source)
     restore(state, checkpoint, source)
     meter.load_state_dict(checkpoint.meter)
-    progress = state.progress
-    where = f"epoch {progress.epoch}, batch {progress.batch}, step {progress.step}"
-    return checkpoint, [f"resumed from {source}: {where}", *changed_settings(checkpoint.config, config)]
+    return checkpoint
+
+
+def _put_aside(path: Path, error: CheckpointError, state: TrainState) -> str:
+    """Rename a checkpoint that cannot be used, on one process, and return what is to be said of it."""
+    aside = path.with_name(f"{path.name}.refused")
+    if state.fabric.is_global_zero:
+        path.replace(aside)
+    return f"⚠ {error}\n   It is kept as {aside.name}; the run goes back to the one before it."
 
 
 def check_categories(checkpoint: Checkpoint, categories: list[list[object]], source: Path) -> None:

@@ -11,13 +11,13 @@ from lightning_fabric import Fabric
 from maskrcnn_exp.diagnose.facts import RunFacts
 from maskrcnn_exp.diagnose.live import LiveDiagnosis
 from maskrcnn_exp.engine.black_box import BlackBox
-from maskrcnn_exp.engine.checkpoint import CheckpointFolder
+from maskrcnn_exp.engine.checkpoint_folder import CheckpointFolder
 from maskrcnn_exp.engine.meter import EpochMeter
 from maskrcnn_exp.engine.runtime import launch, on_first, pass_signals_on
 from maskrcnn_exp.engine.saver import RunIdentity, Saver
 from maskrcnn_exp.errors import Interrupted, Pruned, UserError
 from maskrcnn_exp.recipes.epochs import Epochs, TrialHandle
-from maskrcnn_exp.recipes.resume import find_checkpoint, open_log, start_or_resume
+from maskrcnn_exp.recipes.resume import find_checkpoints, open_log, start_or_resume
 from maskrcnn_exp.recipes.setup import (
     Data,
     build_state,
@@ -97,7 +97,7 @@ def _train(
     if fabric.is_global_zero:
         remove_leftovers(settings.folder)
         remove_leftovers(checkpoints.folder)
-    source = find_checkpoint(config.resume, settings.folder)
+    sources = find_checkpoints(config.resume, settings.folder)
     console.print(f"run: {settings.folder}\n{device_line}")
 
     data = open_data(config, fabric)
@@ -105,20 +105,20 @@ def _train(
     console.print("\n".join(summary_lines(data.val_summary, "validation data")))
     detections = detections_limit(config.model.detections_per_image, data)
 
-    state, notes = build_state(config, fabric, data, detections, load_weights=source is None)
+    state, notes = build_state(config, fabric, data, detections, load_weights=not sources)
     meter = EpochMeter(state.loss_weights)
-    checkpoint, lines = start_or_resume(state, meter, source, data.categories, settings.config_yaml)
-    said = [*_max_dets_note(detections), *_limit_note(trainer, data), *lines]
+    start = start_or_resume(state, meter, sources, data.categories, settings.config_yaml)
+    said = [*_max_dets_note(detections), *_limit_note(trainer, data), *start.lines]
     console.print("\n".join([*notes, groups_table(group_rows(state)), *said]))
 
-    log = open_log(settings.folder, checkpoint, source, writes=fabric.is_global_zero)
+    log = open_log(settings.folder, start.checkpoint, start.source, writes=fabric.is_global_zero)
     identity = RunIdentity(data.categories, detections, settings.config_yaml, list(settings.overrides))
     saver = Saver(
         checkpoints, state, meter, log, identity, trainer.checkpoint_every_steps, trainer.checkpoint_every_minutes
     )
     if fabric.is_global_zero:
         write_json_atomic(settings.folder / "environment.json", _environment(data, device_line))
-        if checkpoint is None:
+        if start.checkpoint is None:
             log.text("config", f"```yaml\n{settings.config_yaml}\n```", 0)
             log.text("groups", f"```\n{groups_table(group_rows(state))}\n```", 0)
 

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from maskrcnn_exp.engine.checkpoint import (
     FORMAT_VERSION,
     Checkpoint,
-    CheckpointFolder,
     read_checkpoint,
     write_checkpoint,
 )
+from maskrcnn_exp.engine.checkpoint_folder import CheckpointFolder
 from maskrcnn_exp.errors import CheckpointError
 
 

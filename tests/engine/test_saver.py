@@ -11,7 +11,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from maskrcnn_exp.engine.checkpoint import Checkpoint, CheckpointFolder, read_checkpoint
+from maskrcnn_exp.engine.checkpoint import Checkpoint, read_checkpoint
+from maskrcnn_exp.engine.checkpoint_folder import CheckpointFolder
 from maskrcnn_exp.engine.meter import EpochMeter
 from maskrcnn_exp.engine.saver import RunIdentity, Saver
 from maskrcnn_exp.engine.state import TrainState

@@ -20,6 +20,7 @@ from typing import Final
 from benchmarks.doctor.faults import CASES, DATASETS, Case, cases_of
 from benchmarks.doctor.folders import folder_for
 from benchmarks.doctor.runs_file import CURVES, DATA, Run, read_runs, write_runs
+from benchmarks.doctor.start_weights import make_start_weights
 from benchmarks.doctor.train_run import train, words_for
 
 __all__ = ["missing"]
@@ -66,6 +67,8 @@ def missing(dataset: str, seeds: Sequence[int], recorded: Sequence[Run], only: S
 
 def _trained(tasks: Sequence[Task], dataset: str, work: Path, jobs: int) -> Iterator[Run]:
     """Yield each run when it is done; one that cannot be trained is named and the others go on."""
+    if any(case.fine_tuned for case, _ in tasks):
+        make_start_weights(dataset, work)
     folders = {(case.name, seed): folder_for(case, dataset, seed, work / "data") for case, seed in tasks}
     with ThreadPoolExecutor(jobs) as pool:
         futures = [

@@ -21,6 +21,7 @@ from typing import Final
 from benchmarks.doctor.faults import DATASETS
 from benchmarks.doctor.folders import folder_for
 from benchmarks.doctor.runs_file import CURVES, Run, read_runs, write_runs
+from benchmarks.doctor.start_weights import make_start_weights
 from benchmarks.doctor.train_run import train, words_for
 from maskrcnn_exp.diagnose.diagnosis import diagnose
 from maskrcnn_exp.diagnose.prescriptions import train_words
@@ -100,6 +101,8 @@ def recovery_table(found: Sequence[Recovery]) -> str:
 
 
 def _trained(wanted: Sequence[Recovery], work: Path, jobs: int) -> Iterator[Run]:
+    for dataset in {one.faulty.dataset for one in wanted if one.faulty.fault.fine_tuned}:
+        make_start_weights(dataset, work)
     with ThreadPoolExecutor(jobs) as pool:
         futures = [pool.submit(_train_mended, one, work) for one in wanted]
         for future in as_completed(futures):

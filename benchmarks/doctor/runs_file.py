@@ -54,7 +54,7 @@ class Run:
     def words(self) -> list[str]:
         """What the run was started with, without the folders of the machine that trained it."""
         kept = [word for word in self.facts.overrides if not word.startswith("run_dir=")]
-        return [f"dataset.root={DATA}" if word.startswith("dataset.root=") else word for word in kept]
+        return [_without_folder(word) for word in kept]
 
     @property
     def last_epoch(self) -> int:
@@ -128,6 +128,11 @@ def write_runs(name: str, runs: Iterable[Run], folder: Path = CURVES) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     packed = gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0)
     write_atomic(folder / f"{name}.jsonl.gz", lambda file: _write(file, packed))
+
+
+def _without_folder(word: str) -> str:
+    key, _, value = word.partition("=")
+    return {"dataset.root": f"{key}={DATA}", "model.weights": f"{key}={Path(value).name}"}.get(key, word)
 
 
 def _write(file: BinaryIO, content: bytes) -> None:

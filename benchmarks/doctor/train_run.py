@@ -17,7 +17,7 @@ from maskrcnn_exp.diagnose.prescriptions import train_words
 from maskrcnn_exp.record import tags
 from maskrcnn_exp.record.history import History
 
-__all__ = ["train", "words_for"]
+__all__ = ["run_training", "start_weights", "train", "words_for"]
 
 _COMMON: Final = ("trainer=cpu", "trainer.num_workers=0", "trainer.batch_size=4")
 _RECIPES: Final[dict[str, tuple[str, ...]]] = {
@@ -46,7 +46,13 @@ _UNREAD: Final = frozenset(
 def words_for(case: Case, dataset: str, seed: int, data: Path) -> list[str]:
     """Return the overrides of a run, but for its folder."""
     recipe = [*_COMMON, *_RECIPES[dataset], f"dataset.root={data}", f"seed={seed}"]
-    return train_words(recipe, (*case.words, *case.words_of.get(dataset, ())))
+    start = [f"model.weights={start_weights(dataset, data)}"] if case.fine_tuned else []
+    return train_words(recipe, (*start, *case.words, *case.words_of.get(dataset, ())))
+
+
+def start_weights(dataset: str, data: Path) -> Path:
+    """Return the file with a data set's start weights; it lies beside the folders of data."""
+    return data.parent / f"{dataset}_start.pt"
 
 
 def train(case: Case, dataset: str, seed: int, words: Sequence[str], folder: Path) -> Run:
@@ -56,15 +62,27 @@ def train(case: Case, dataset: str, seed: int, words: Sequence[str], folder: Pat
         RuntimeError: the training ended otherwise than by its last epoch or a loss that is not finite.
     """
     shutil.rmtree(folder, ignore_errors=True)
+    try:
+        run_training(words, folder)
+    except RuntimeError as problem:
+        raise RuntimeError(f"{case.name} of {dataset}, seed {seed}: {problem}") from problem
+    run = _recorded(case, dataset, seed, folder)
+    shutil.rmtree(folder)
+    return run
+
+
+def run_training(words: Sequence[str], folder: Path) -> None:
+    """Train by the command, in its own process.
+
+    Raises:
+        RuntimeError: it ended otherwise than by its last epoch or a loss that is not finite.
+    """
     # Two threads on a machine of two cores take as long as one each; one each runs two trainings.
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "maskrcnn_exp", "train", *words, f"run_dir={folder}"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode not in (0, _DIVERGED):
-        raise RuntimeError(f"{case.name} of {dataset}, seed {seed}: exit code {done.returncode}\n{done.stderr[-2000:]}")
-    run = _recorded(case, dataset, seed, folder)
-    shutil.rmtree(folder)
-    return run
+        raise RuntimeError(f"exit code {done.returncode}\n{done.stderr[-2000:]}")
 
 
 def _recorded(case: Case, dataset: str, seed: int, folder: Path) -> Run:

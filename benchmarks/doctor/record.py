@@ -67,8 +67,8 @@ def missing(dataset: str, seeds: Sequence[int], recorded: Sequence[Run], only: S
 
 def _trained(tasks: Sequence[Task], dataset: str, work: Path, jobs: int) -> Iterator[Run]:
     """Yield each run when it is done; one that cannot be trained is named and the others go on."""
-    if any(case.fine_tuned for case, _ in tasks):
-        make_start_weights(dataset, work)
+    for epochs in {case.start_epochs for case, _ in tasks} - {0}:
+        make_start_weights(dataset, epochs, work)
     folders = {(case.name, seed): folder_for(case, dataset, seed, work / "data") for case, seed in tasks}
     with ThreadPoolExecutor(jobs) as pool:
         futures = [

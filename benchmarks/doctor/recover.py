@@ -101,8 +101,9 @@ def recovery_table(found: Sequence[Recovery]) -> str:
 
 
 def _trained(wanted: Sequence[Recovery], work: Path, jobs: int) -> Iterator[Run]:
-    for dataset in {one.faulty.dataset for one in wanted if one.faulty.fault.fine_tuned}:
-        make_start_weights(dataset, work)
+    for dataset, epochs in {(one.faulty.dataset, one.faulty.fault.start_epochs) for one in wanted}:
+        if epochs:
+            make_start_weights(dataset, epochs, work)
     with ThreadPoolExecutor(jobs) as pool:
         futures = [pool.submit(_train_mended, one, work) for one in wanted]
         for future in as_completed(futures):

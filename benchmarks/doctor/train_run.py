@@ -46,13 +46,13 @@ _UNREAD: Final = frozenset(
 def words_for(case: Case, dataset: str, seed: int, data: Path) -> list[str]:
     """Return the overrides of a run, but for its folder."""
     recipe = [*_COMMON, *_RECIPES[dataset], f"dataset.root={data}", f"seed={seed}"]
-    start = [f"model.weights={start_weights(dataset, data)}"] if case.fine_tuned else []
+    start = [f"model.weights={start_weights(dataset, case.start_epochs, data)}"] if case.start_epochs else []
     return train_words(recipe, (*start, *case.words, *case.words_of.get(dataset, ())))
 
 
-def start_weights(dataset: str, data: Path) -> Path:
-    """Return the file with a data set's start weights; it lies beside the folders of data."""
-    return data.parent / f"{dataset}_start.pt"
+def start_weights(dataset: str, epochs: int, data: Path) -> Path:
+    """Return the file with a data set's weights after so many epochs; it lies beside the folders of data."""
+    return data.parent / f"{dataset}_start_{epochs}.pt"
 
 
 def train(case: Case, dataset: str, seed: int, words: Sequence[str], folder: Path) -> Run:

@@ -54,10 +54,11 @@ BOX_MASK_AP75_SEVERE: Final = 2.5  # boxes that are no extents of their masks
 AP75_LEAST: Final = 0.2  # mask AP75 from which the ratio counts
 LABELS_SHARE: Final = 0.42  # share of loss_classifier; healthy 0.20 to 0.34 once masks are good
 LABELS_LEVEL: Final = 0.35  # of ln(C+1): a classifier this far from certain while masks are good; healthy 0.17
-ANCHORS_UNSURE: Final = (
-    0.05  # of ln 2: loss_objectness of a good RPN is below; shapes 0.009, nuclei 0.09 of many objects
-)
-RECALL_OVER_AP: Final = 1.9  # AR100 over AP at AP > 0.15, late; shapes 1.2, nuclei 1.1, balloon 1.15
+LABELS_NOISY: Final = 0.1  # class accuracy, validation less training; healthy shapes -0.05 to 0.06
+LABELS_NOISY_SEVERE: Final = 0.15
+UNANNOTATED: Final = 0.2  # of the most certain detections, on no object; healthy shapes below 0.07 from epoch 3 on
+UNANNOTATED_SEVERE: Final = 0.3
+CERTAIN_RIGHT: Final = 0.15  # of the same, right ones: a network that finds nothing is no witness
 OBJECTS_SEEN: Final = 0.15  # of ln 2: an RPN that tells objects from background; shapes 0.07 after two epochs
 LATE: Final = 0.4  # share of the plan after which a run must have learned what it can learn early
 

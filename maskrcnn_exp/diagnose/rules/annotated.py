@@ -10,8 +10,8 @@ import numpy as np
 from maskrcnn_exp.diagnose import thresholds as limits
 from maskrcnn_exp.diagnose.curves import Curves
 from maskrcnn_exp.diagnose.prescriptions import check_data
-from maskrcnn_exp.diagnose.rules.blame import blame, long_enough
-from maskrcnn_exp.diagnose.rules.evidence import curve, number, since, surety
+from maskrcnn_exp.diagnose.rules.blame import long_enough
+from maskrcnn_exp.diagnose.rules.evidence import curve, since, surety
 from maskrcnn_exp.diagnose.rules.outcome import chance_of, recent
 from maskrcnn_exp.diagnose.trends import finite, last, median
 from maskrcnn_exp.diagnose.verdict import Severity, Verdict
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = [
     "boxes_do_not_fit_masks",
     "labels_do_not_fit",
-    "objects_unannotated",
     "splits_differ",
     "training_is_noisier",
 ]
@@ -178,38 +177,5 @@ def labels_do_not_fit(curves: Curves) -> list[Verdict]:
                 curve(curves, "mask/accuracy"),
             ),
             check_data("class balance, names that occur twice, objects annotated twice with two classes"),
-        )
-    ]
-
-
-def objects_unannotated(curves: Curves) -> list[Verdict]:
-    """Objects are found that count as wrong: recall is twice the precision, and the RPN stays unsure."""
-    recall, ap = median(curves.ap("bbox", "AR100")[-2:]), median(curves.ap("bbox")[-2:])
-    unsure = last(curves.train("loss_objectness")) / chance_of(curves, "loss_objectness")
-    if not long_enough(curves) or (curves.done or 1) < limits.LATE or not ap >= limits.AP_MEANS_SOMETHING:
-        return []
-    if not recall >= limits.RECALL_OVER_AP * ap or not unsure >= limits.ANCHORS_UNSURE or blame(curves) == "rate":
-        return []
-    says = (
-        f"Objects are found that the annotations do not have: recall is {recall / ap:.1f} times AP, and the RPN stays "
-        "unsure what an object is."
-    )
-    return [
-        Verdict(
-            "objects_unannotated",
-            "data",
-            "warning",
-            surety(recall / ap / limits.RECALL_OVER_AP, 0.6),
-            curves.epoch(-1),
-            says,
-            "objects without annotation?",
-            "loss_objectness",
-            (
-                curve(curves, tags.map_tag("bbox", "AR100")),
-                curve(curves, tags.map_tag("bbox", "AP")),
-                curve(curves, tags.train_loss_tag("loss_objectness"), f"{unsure:.0%} of a guess"),
-                number("recall over AP", recall / ap),
-            ),
-            check_data("counts objects per picture and pictures without any"),
         )
     ]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 
 from maskrcnn_exp.diagnose.rules.annotated import (
     boxes_do_not_fit_masks,
     labels_do_not_fit,
-    objects_unannotated,
     splits_differ,
     training_is_noisier,
 )
@@ -63,15 +60,6 @@ def test_good_masks_with_uncertain_classes_mean_labels_that_do_not_fit() -> None
     assert labels_do_not_fit(with_facts(unsure, classes=1)) == []
     assert labels_do_not_fit(with_facts(unsure, classes=None)) == []
     assert labels_do_not_fit(recorded("shapes_mult_10")) == []
-
-
-def test_recall_far_above_precision_with_an_unsure_rpn_means_objects_without_annotation() -> None:
-    missing = changed(SHAPES, mAP__bbox_AP=0.3, mAP__bbox_AR100=0.7, loss__train_loss_objectness=0.12)
-    (verdict,) = objects_unannotated(missing)
-    assert verdict.line == "loss_objectness"
-    assert not math.isnan(verdict.confidence)
-    assert objects_unannotated(changed(missing, loss__train_loss_objectness=0.006)) == []
-    assert objects_unannotated(SHAPES) == []
 
 
 def test_a_third_easier_on_validation_is_a_warning_and_half_is_severe() -> None:

@@ -12,7 +12,7 @@ import click
 
 from maskrcnn_exp import __version__
 from maskrcnn_exp.cli_help import CHECK_DATA_HELP, EVALUATE_HELP, PREDICT_HELP, TRAIN_HELP
-from maskrcnn_exp.errors import Interrupted, UserError
+from maskrcnn_exp.errors import ConfigError, Interrupted, UserError
 from maskrcnn_exp.record.secrets import mask_urls
 
 __all__ = ["main"]
@@ -172,8 +172,11 @@ def _run_hydra(words: list[str]) -> None:
     import hydra
 
     from maskrcnn_exp.compose import conf_dir
+    from maskrcnn_exp.hydra_guard import composing_is_guarded
     from maskrcnn_exp.schema import register_schema
 
+    if any(word.startswith("--exp") for word in words):  # --experimental-rerun reads a pickle, which may run anything
+        raise ConfigError("--experimental-rerun is not for this program. A run goes on with its command and run_dir=….")
     register_schema()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and leaving with code 1
     # A launcher may write what `job` holds into a file: a password in a URL stays out of it.
@@ -201,7 +204,8 @@ def _run_hydra(words: list[str]) -> None:
             return None
 
     sys.argv = [command[0], *words]
-    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
+    with composing_is_guarded():
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
     if failed:
         raise failed[0]
 

@@ -15,12 +15,22 @@ PACKAGE = REPOSITORY / "maskrcnn_exp"
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
     frozenset(
-        {"schema", "stop", "heap", "override_keys", "data.target", "model.parts", "record.tags", "record.atomic"}
+        {
+            "schema",
+            "stop",
+            "heap",
+            "override_keys",
+            "named_code",
+            "data.target",
+            "model.parts",
+            "record.tags",
+            "record.atomic",
+        }
     ),
     frozenset({"model", "data"}),
     frozenset({"optim"}),
     frozenset({"engine", "record", "diagnose", "compare"}),
-    frozenset({"recipes", "sweep", "compose", "config_check"}),
+    frozenset({"recipes", "sweep", "compose", "config_check", "hydra_guard"}),
     frozenset({"cli", "cli_help", "__main__"}),
 )
 """From the bottom. A name of two words is a module that lies lower than its folder."""

@@ -17,8 +17,10 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler, GridSampler, QMCSampler, RandomSampler
+from optuna.samplers.nsgaii import BaseCrossover
 
 from maskrcnn_exp.errors import ConfigError
+from maskrcnn_exp.named_code import named_class
 
 __all__ = ["make_pruner", "make_sampler"]
 
@@ -71,18 +73,11 @@ def _class_of(config: Mapping[str, Any], key: str, base: type) -> type:
     target = config.get("_target_")
     where = f"hydra.sweeper.{key}._target_={target}"
     try:
-        from hydra.utils import get_class
-
-        cls: type = get_class(str(target))
-    except Exception as error:  # get_class imports the user's module, which may raise anything
-        cause = error.__cause__ or error
+        return named_class(str(target), (base,), where)
+    except ConfigError as error:
         raise ConfigError(
-            f"{where} cannot be imported with Optuna {optuna.__version__}: {str(cause).splitlines()[0]} "
-            f"Expected a class such as those of hydra/sweeper/{key}=…"
+            f"{error} Expected a class such as those of hydra/sweeper/{key}=… (Optuna {optuna.__version__})."
         ) from error
-    if not issubclass(cls, base):
-        raise ConfigError(f"{where} is not a {key}. Expected a class derived from optuna's {base.__name__}.")
-    return cls
 
 
 def _arguments(cls: type, config: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -117,24 +112,18 @@ def _says_nothing(name: str, value: Any, known: Mapping[str, inspect.Parameter])
 
 
 def _instantiated(value: Any) -> Any:
-    """Build what has a _target_ itself, such as an independent sampler, a wrapped pruner or a crossover."""
+    """Build what has a _target_ itself: an independent sampler, a wrapped pruner, a crossover."""
     if not isinstance(value, Mapping):
         return value
     if "_target_" not in value:
         return dict(value)
     target = str(value["_target_"])
-    for prefix, make in (("optuna.samplers.", _nested_sampler), ("optuna.pruners.", make_pruner)):
-        if target.startswith(prefix) and "." not in target.removeprefix(prefix):
-            return make(value)
-    from hydra.errors import HydraException
-    from hydra.utils import instantiate
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            return instantiate(dict(value), _convert_="all")
-    except HydraException as error:
-        raise ConfigError(f"hydra.sweeper: {target} cannot be built: {' '.join(str(error).split())}") from error
+    cls = named_class(target, (BaseSampler, BasePruner, BaseCrossover), f"hydra.sweeper: _target_={target}")
+    if issubclass(cls, BaseSampler):
+        return _nested_sampler(value)
+    if issubclass(cls, BasePruner):
+        return make_pruner(value)
+    return _built(cls, _arguments(cls, value, "sampler.crossover"), "sampler.crossover")
 
 
 def _nested_sampler(config: Mapping[str, Any]) -> BaseSampler:

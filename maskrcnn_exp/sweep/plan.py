@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from maskrcnn_exp.named_code import named_function
 from maskrcnn_exp.override_keys import bare_key
 from maskrcnn_exp.sweep import attrs
 from maskrcnn_exp.sweep.objective import Direction
@@ -53,13 +54,12 @@ class SearchPlan:
 
     def words(self, trial: Trial) -> list[str]:
         if self.settings.custom_search_space:
-            from hydra.utils import get_method
-
             for word in self.space.fixed:
                 key, _, value = word.partition("=")
                 if key not in attrs.TRIAL_NAMES:
                     trial.set_user_attr(key, value)  # hydra-optuna-sweeper's users read them there
-            get_method(self.settings.custom_search_space)(self.config, trial)
+            suggest_all = self.settings.custom_search_space
+            named_function(suggest_all, f"hydra.sweeper.custom_search_space={suggest_all}")(self.config, trial)
         return trial_words(self.space, trial.params)
 
     def hparams(self, trial: FrozenTrial) -> Hparams:

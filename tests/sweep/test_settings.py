@@ -130,7 +130,7 @@ PROBLEMS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a pruner": (
         {"sampler": {"_target_": "optuna.pruners.NopPruner"}},
-        "is not a sampler. Expected a class derived from",
+        "is not a class derived from BaseSampler",
     ),
     "not a class": (
         {"pruner": {"_target_": "optuna.create_study"}},

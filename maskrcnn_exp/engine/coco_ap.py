@@ -73,6 +73,10 @@ class CocoResult:
     standard_segm: dict[str, float]
     curves: tuple[PrCurve, ...] = field(default=(), compare=False, repr=False)  # of at most `max_dets` detections
 
+    def numbers(self) -> dict[str, Any]:
+        """Return all but the curves, for JSON."""
+        return {name: value for name, value in vars(self).items() if name != "curves"}
+
 
 def encode_detections(
     image_index: int,

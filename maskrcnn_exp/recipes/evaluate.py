@@ -79,7 +79,7 @@ def _content(result: Evaluation) -> dict[str, object]:
     content: dict[str, object] = {
         "losses": validation.losses,
         "total": validation.total,
-        "coco": asdict(validation.coco),
+        "coco": validation.coco.numbers(),
         "seconds": validation.seconds,
     }
     if result.mask_ap is not None:

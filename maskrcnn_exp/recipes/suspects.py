@@ -24,7 +24,15 @@ from maskrcnn_exp.engine.validation import ValidationResult
 from maskrcnn_exp.recipes.setup import Data
 from maskrcnn_exp.record.atomic import write_json_atomic
 from maskrcnn_exp.record.run_log import RunLog
-from maskrcnn_exp.record.suspects_text import FILE, TAG, object_lines, suspect_lines, suspects_json, suspects_markdown
+from maskrcnn_exp.record.suspects_text import (
+    FILE,
+    PICTURE_TAG,
+    TAG,
+    object_lines,
+    suspect_lines,
+    suspects_json,
+    suspects_markdown,
+)
 
 __all__ = ["SuspectReport", "report_suspects", "write_suspects"]
 
@@ -97,5 +105,5 @@ def write_suspects(report: SuspectReport, folder: Path, log: RunLog, epoch: int)
     if report.seen:
         log.text(TAG, suspects_markdown(report.suspects, report.seen, report.names), epoch)
         names = [report.names[one.suspect.picture.index] for one in report.seen]
-        log.image(TAG, contact_sheet(report.seen, names), epoch)
+        log.image(PICTURE_TAG, contact_sheet(report.seen, names), epoch)
     return report.lines(path)

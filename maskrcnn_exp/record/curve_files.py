@@ -1,11 +1,13 @@
 """Precision-recall curves for TensorBoard's PR CURVES page: one small file per evaluation, as pictures have.
 
-There they are a run of their own, `RUN/pr_curves`; the record stays short, and an epoch that is trained again after a
-resume replaces its file.
+There boxes and masks are runs of their own under the same tags, `RUN/pr_curves/boxes` and `RUN/pr_curves/masks`: the
+page draws the runs of a tag over each other, and so masks against boxes. The record stays short, and an epoch that is
+trained again after a resume replaces its files.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["FOLDER", "Curve", "curve_tag", "write_pr_curves"]
 
 FOLDER: Final = "pr_curves"
-_SHAPES: Final = {"bbox": "box", "segm": "mask"}
+_NAMES: Final = {"bbox": "boxes", "segm": "masks"}
 
 
 class Curve(Protocol):
@@ -48,25 +50,26 @@ class Curve(Protocol):
 
 def curve_tag(curve: Curve) -> str:
     """Return the tag of a curve; the page groups by what stands before the first slash."""
-    return f"{curve.kind}_IoU{curve.iou_percent}/{curve.name}"
+    return f"IoU{curve.iou_percent}/{curve.name}"
 
 
 def write_pr_curves(run_folder: Path, epoch: int, curves: Iterable[Curve]) -> None:
-    """Write an evaluation's curves in place of an earlier file of this epoch; nothing where there are none."""
-    values = [
-        summary_pb2.Summary.Value(tag=curve_tag(one), metadata=_metadata(one), tensor=_tensor(one)) for one in curves
-    ]
-    if values:
-        folder = run_folder / FOLDER
+    """Write an evaluation's curves in place of earlier files of this epoch; nothing where there are none."""
+    values: dict[str, list[Any]] = defaultdict(list)
+    for one in curves:
+        values[one.kind].append(
+            summary_pb2.Summary.Value(tag=curve_tag(one), metadata=_metadata(one), tensor=_tensor(one))
+        )
+    for kind, those in values.items():
+        folder = run_folder / FOLDER / _NAMES[kind]
         folder.mkdir(parents=True, exist_ok=True)
-        write_side_file(folder / f"epoch_{epoch:05d}.tfevents.maskrcnn-exp", values, epoch)
+        write_side_file(folder / f"epoch_{epoch:05d}.tfevents.maskrcnn-exp", those, epoch)
 
 
 def _metadata(curve: Curve) -> Any:
     told = (
         f"{curve.objects} objects. A detection counts from its score on, and is right from an IoU of "
-        f"0.{curve.iou_percent} on between its {_SHAPES[curve.kind]} and the object's. Precision is COCO's: the best "
-        "at this recall or a higher one."
+        f"0.{curve.iou_percent} with an object on. Precision is COCO's: the best at this recall or a higher one."
     )
     made = metadata.create_summary_metadata(curve_tag(curve), told, len(curve.recall))
     made.data_class = summary_pb2.DATA_CLASS_TENSOR

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ def write_hparams(
     metrics: Mapping[str, float],
     *,
     infos: Sequence[Any] = (),
+    first: Collection[str] = (),
     failed: bool = False,
 ) -> None:
     """Write the file that lists a run in TensorBoard's HPARAMS tab, in place of an earlier one.
@@ -42,6 +43,8 @@ def write_hparams(
         metrics: By tag, what the tab's columns are. A value that is not finite is left out of the file.
         infos: `HParamInfo` messages of columns; the other params become columns of their values' type. TensorBoard
             takes the columns from one run only, so a column that this run has no value for needs one.
+        first: Names of params whose columns stand before all others; TensorBoard shows only some of them unasked. An
+            `HParamInfo` says it by its `differs`.
         failed: The run did not complete.
     """
     run_folder.mkdir(parents=True, exist_ok=True)
@@ -50,7 +53,7 @@ def write_hparams(
     shown = {name: plain(value) for name, value in params.items()}
     status = api_pb2.STATUS_FAILURE if failed else api_pb2.STATUS_SUCCESS
     values = [
-        _value(metadata.EXPERIMENT_TAG, experiment=_experiment(shown, metrics, infos)),
+        _value(metadata.EXPERIMENT_TAG, experiment=_experiment(shown, metrics, infos, first)),
         _value(metadata.SESSION_START_INFO_TAG, session_start_info=_session_start(shown)),
         _value(
             metadata.SESSION_END_INFO_TAG,
@@ -68,17 +71,20 @@ def _recorded_tags(run_folder: Path) -> frozenset[str]:
         return frozenset()
 
 
-def _experiment(params: Mapping[str, bool | float | str], metrics: Mapping[str, float], infos: Sequence[Any]) -> Any:
+def _experiment(
+    params: Mapping[str, bool | float | str], metrics: Mapping[str, float], infos: Sequence[Any], first: Collection[str]
+) -> Any:
     described = {info.name for info in infos}
-    every = [*infos, *(_info_of_value(name, value) for name, value in params.items() if name not in described)]
+    others = (_info(name, value, name in first) for name, value in params.items() if name not in described)
+    every = [*infos, *others]
     return api_pb2.Experiment(
         hparam_infos=sorted(every, key=lambda info: str(info.name)),
         metric_infos=[api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in metrics],
     )
 
 
-def _info_of_value(name: str, value: bool | float | str) -> Any:
-    return api_pb2.HParamInfo(name=name, type=type_of(value))
+def _info(name: str, value: bool | float | str, first: bool) -> Any:
+    return api_pb2.HParamInfo(name=name, type=type_of(value), differs=first)  # TensorBoard sorts by it, then by name
 
 
 def type_of(value: bool | float | str) -> int:

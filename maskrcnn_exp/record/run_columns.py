@@ -40,6 +40,7 @@ _NUMBERS: Final = (
     *map(tags.val_loss_tag, LOSSES),
 )
 _BEST: Final = (tags.map_tag("segm", "AP"), tags.map_tag("bbox", "AP"))
+_ASKED_FIRST: Final = "lr.mask_mult"
 _OF_THE_RUN: Final = ("run_dir", "resume", "replay")
 
 
@@ -62,13 +63,13 @@ def list_run(folder: Path, config: Mapping[str, Any], overrides: Sequence[str], 
     Args:
         folder: The run's; its record gives the numbers.
         config: The composed configuration as a tree.
-        overrides: What was typed; their keys are columns too.
+        overrides: What was typed; their keys are columns too, the first ones.
         failed: The run ended before its last epoch.
     """
     typed = [bare_key(word) for word in overrides if "=" in word]
     keys = dict.fromkeys([*SETTINGS, *(key for key in typed if key not in _OF_THE_RUN)])
     values = {key: value for key in keys for value in _at(config, key)}
-    write_hparams(folder, values, _results(folder), failed=failed)
+    write_hparams(folder, values, _results(folder), first={*typed, _ASKED_FIRST}, failed=failed)
 
 
 def _at(config: Mapping[str, Any], key: str) -> Iterator[object]:

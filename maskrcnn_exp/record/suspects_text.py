@@ -11,11 +11,14 @@ if TYPE_CHECKING:
     from maskrcnn_exp.engine.suspect_pictures import SeenSuspect
     from maskrcnn_exp.engine.suspects import Suspect, Suspects
 
-__all__ = ["FILE", "TAG", "object_lines", "suspect_lines", "suspects_json", "suspects_markdown"]
+__all__ = ["FILE", "PICTURE_TAG", "TAG", "object_lines", "suspect_lines", "suspects_json", "suspects_markdown"]
 
 FILE: Final = "suspects.json"
 TAG: Final = "suspects"
-"""Of the text and of the picture in TensorBoard."""
+"""Of the text in TensorBoard."""
+
+PICTURE_TAG: Final = "suspects/worst"
+"""Of the picture. Not TAG: TensorBoard shows a tag of a run on one page only."""
 
 _SHOWN: Final = 5
 

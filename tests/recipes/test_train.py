@@ -54,7 +54,8 @@ def test_pictures_and_curves_of_every_evaluation_lie_beside_the_record(train_sma
     train_small("trainer.preview_pictures=0", folder="without")
     assert not (tmp_path / "without/pictures").exists()
     for folder in ("run", "without"):
-        assert sorted(path.name for path in (tmp_path / folder / "pr_curves").iterdir()) == names
+        for kind in ("boxes", "masks"):
+            assert sorted(path.name for path in (tmp_path / folder / "pr_curves" / kind).iterdir()) == names
 
 
 def test_mask_multiplier_shows_in_table_record_and_update_ratio(

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import json
 import re
-from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
-from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
-from PIL import Image
-from tensorboard.program import TensorBoard
 
 from maskrcnn_exp.diagnose.sources import runs_under
 from maskrcnn_exp.engine.pr_curves import ALL, THRESHOLDS, PrCurve
@@ -24,32 +18,9 @@ from maskrcnn_exp.record.history import History
 from maskrcnn_exp.record.picture_files import write_pictures
 from maskrcnn_exp.record.run_columns import SETTINGS, list_run
 from maskrcnn_exp.record.run_log import RunLog
+from tests.record.board import Board
 
 CONFIG = {"lr": {"base": None, "mask_mult": 10.0}, "clip": {"norm": 5.0}, "seed": 3, "trainer": {"epochs": 2}}
-
-
-class Board:
-    """A TensorBoard server on a folder, on a free port of this machine."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        program = TensorBoard()
-        program.configure(argv=["tensorboard", "--logdir", str(folder), "--port", "0", "--load_fast", "false"])
-        self._url = program.launch()
-
-    def get(self, path: str) -> Any:
-        return json.loads(self.bytes(path))
-
-    def bytes(self, path: str) -> bytes:
-        with urlopen(f"{self._url}data/plugin/{path}", timeout=60) as answer:
-            content: bytes = answer.read()
-            return content
-
-    def post(self, path: str, body: object) -> Any:
-        headers = {"Content-Type": "application/json"}
-        request = Request(f"{self._url}data/plugin/{path}", json.dumps(body).encode(), headers)
-        with urlopen(request, timeout=60) as answer:
-            return json.load(answer)
 
 
 def curve(kind: Literal["segm"] = "segm", iou_percent: int = 50, name: str = "disc") -> PrCurve:
@@ -90,9 +61,9 @@ def test_the_custom_page_opens_on_the_views_and_every_plot_finds_its_curves(boar
 
 
 def test_each_run_is_a_row_of_the_hparams_page(board: Board) -> None:
-    asked = {"experimentName": "", "allowedStatuses": ["STATUS_SUCCESS"], "startIndex": 0, "sliceSize": 9}
-    answer = board.post("hparams/session_groups", {**asked, "aggregationType": "AGGREGATION_AVG"})
-    rows = {group["name"]: group for group in answer["sessionGroups"]}
+    rows = board.hparams()
+    described = board.post("hparams/experiment", {"experimentName": "", "hparamsLimit": 0})
+    assert [one["name"] for one in described["hparamInfos"]][:3] == ["lr.mask_mult", "clip.norm", "lr.base"]
     assert sorted(rows) == ["run0", "run1"]
     settings = rows["run1"]["hparams"]
     assert settings["lr.mask_mult"] == 10
@@ -106,21 +77,19 @@ def test_each_run_is_a_row_of_the_hparams_page(board: Board) -> None:
 
 def test_each_epoch_has_its_pictures_once_and_the_record_is_read_without_them(board: Board) -> None:
     assert board.get("images/tags")["run0/pictures"].keys() == {"validation/7"}
-    shown = board.get(f"images/images?run={quote('run0/pictures')}&tag={quote('validation/7')}&sample=0")
-    assert [one["step"] for one in shown] == [1, 2]
-    with Image.open(io.BytesIO(board.bytes(f"images/individualImage?{shown[1]['query']}"))) as picture:
-        assert picture.size == (30, 20)
+    shown = board.pictures("run0/pictures", "validation/7")
+    assert {step: picture.size for step, picture in shown.items()} == {1: (30, 20), 2: (30, 20)}
     assert len(runs_under(board.folder)) == 2
 
 
 def test_pr_curves_are_there_for_each_evaluation_once_and_the_record_is_read_without_them(board: Board) -> None:
-    shown = board.get("pr_curves/tags")["run0/pr_curves"]
+    shown = board.get("pr_curves/tags")["run0/pr_curves/masks"]
     assert {tag: one["displayName"] for tag, one in shown.items()} == {
-        tag: tag for tag in ("segm_IoU50/all classes", "segm_IoU75/all classes", "segm_IoU50/disc")
+        tag: tag for tag in ("IoU50/all classes", "IoU75/all classes", "IoU50/disc")
     }
-    assert "4 objects" in shown["segm_IoU50/disc"]["description"]
-    answer = board.get(f"pr_curves/pr_curves?run={quote('run0/pr_curves')}&tag={quote('segm_IoU50/disc')}")
-    first, second = answer["run0/pr_curves"]
+    assert "4 objects" in shown["IoU50/disc"]["description"]
+    answer = board.get(f"pr_curves/pr_curves?run={quote('run0/pr_curves/masks')}&tag={quote('IoU50/disc')}")
+    first, second = answer["run0/pr_curves/masks"]
     assert (first["step"], second["step"]) == (1, 2)
     # From 0.8 on two of two are right, from 0.5 on three of four. Above 0.9 there is nothing: TensorBoard cuts there.
     place = {round(threshold, 2): number for number, threshold in enumerate(second["thresholds"])}

@@ -13,6 +13,7 @@ from maskrcnn_exp.schema import (
     AdamWConfig,
     AugmentConfig,
     CocoConfig,
+    ConvertedConfig,
     CosineConfig,
     DatasetConfig,
     GlobalClipConfig,
@@ -92,6 +93,13 @@ def _check_dataset(checks: _Checks, dataset: DatasetConfig) -> None:
         checks.require("dataset.val_fraction", dataset.val_fraction, fine, "between 0 and 1")
         if dataset.root is None and dataset.train.annotations is None:
             checks.problems.append(
+    if isinstance(dataset, ConvertedConfig):
+        checks.require("dataset.val_fraction", dataset.val_fraction, 0 < dataset.val_fraction < 1, "between 0 and 1")
+        if dataset.root is None:
+            checks.problems.append("the dataset has no place: give dataset.root=FOLDER.")
+        else:
+            there = Path(dataset.root).exists()
+            checks.require("dataset.root", dataset.root, there, "an existing path; nothing is there")
                 "the dataset has no place: give dataset.root=FOLDER, or dataset.train.images=FOLDER and "
                 "dataset.train.annotations=PATH."
             )

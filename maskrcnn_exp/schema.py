@@ -19,10 +19,12 @@ __all__ = [
     "ClipConfig",
     "CocoConfig",
     "ConstantConfig",
+    "ConvertedConfig",
     "CosineConfig",
     "DatasetConfig",
     "DiagnoseConfig",
     "GlobalClipConfig",
+    "LabelmeConfig",
     "LossWeightConfig",
     "LrConfig",
     "MaskHeadConfig",
@@ -42,6 +44,8 @@ __all__ = [
     "TrainerConfig",
     "register_schema",
 ]
+    "VocConfig",
+    "YoloSegConfig",
 
 
 # --- dataset -----------------------------------------------------------------------------------------------
@@ -103,6 +107,29 @@ class MaskPngConfig(DatasetConfig):
 
 @dataclass
 class AugmentConfig:
+@dataclass
+class ConvertedConfig(DatasetConfig):
+    """A dataset in another format, read as COCO. docs/your-data.md"""
+
+    root: str | None = None  # its folder
+    val_fraction: float = 0.2  # share of the training pictures held out where no val split is given
+
+
+@dataclass
+class YoloSegConfig(ConvertedConfig):
+    """YOLO's polygons; `root` is the folder with data.yaml, or that file."""
+
+
+@dataclass
+class LabelmeConfig(ConvertedConfig):
+    """labelme: one JSON file per picture, in `root` or in its train/ and val/."""
+
+
+@dataclass
+class VocConfig(ConvertedConfig):
+    """Pascal VOC's instance masks: `root` holds JPEGImages/, SegmentationObject/ and SegmentationClass/."""
+
+
     """What training pictures go through. Boxes are always recomputed from the transformed masks."""
 
     horizontal_flip: float = 0.5  # probability
@@ -356,7 +383,14 @@ class TrainConfig:
 
 
 _GROUPS: dict[str, dict[str, type[Any]]] = {
-    "dataset": {"shapes": ShapesConfig, "coco": CocoConfig, "mask_png": MaskPngConfig},
+    "dataset": {
+        "shapes": ShapesConfig,
+        "coco": CocoConfig,
+        "mask_png": MaskPngConfig,
+        "yolo_seg": YoloSegConfig,
+        "labelme": LabelmeConfig,
+        "voc": VocConfig,
+    },
     "augment": {"augment": AugmentConfig},
     "model": {"model": ModelConfig},
     "lr": {"lr": LrConfig},

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from maskrcnn_exp.data.coco import CocoDataset
+from maskrcnn_exp.data.formats.read import read_sources
+from maskrcnn_exp.data.formats.source import to_coco_file
 from maskrcnn_exp.data.layout import coco_places, find_mask_png_layout
 from maskrcnn_exp.data.mask_png import MaskPngDataset
 from maskrcnn_exp.data.shapes import VAL_START, ShapesDataset
 from maskrcnn_exp.data.target import InstanceDataset
 from maskrcnn_exp.data.transforms import Augment
 from maskrcnn_exp.errors import ConfigError
-from maskrcnn_exp.schema import AugmentConfig, CocoConfig, DatasetConfig, MaskPngConfig, ShapesConfig
+from maskrcnn_exp.schema import AugmentConfig, CocoConfig, ConvertedConfig, DatasetConfig, MaskPngConfig, ShapesConfig
 
 __all__ = ["build_augment", "open_datasets"]
 
@@ -29,6 +31,8 @@ def open_datasets(dataset: DatasetConfig) -> tuple[InstanceDataset, InstanceData
         return _open_coco(dataset)
     if isinstance(dataset, MaskPngConfig):
         return _open_mask_png(dataset)
+    if isinstance(dataset, ConvertedConfig):
+        return _open_converted(dataset)
     raise TypeError(type(dataset).__name__)
 
 
@@ -76,6 +80,14 @@ def _open_coco(coco: CocoConfig) -> tuple[InstanceDataset, InstanceDataset]:
     if val_annotations is None:
         return train.split(coco.val_fraction)
     return train, CocoDataset.open(val_annotations, val_images or images, keep_empty=coco.keep_empty)
+
+
+def _open_converted(dataset: ConvertedConfig) -> tuple[InstanceDataset, InstanceDataset]:
+    train, *val = [
+        CocoDataset.of(to_coco_file(source), source.folder, keep_empty=dataset.keep_empty)
+        for source in read_sources(dataset)
+    ]
+    return (train, val[0]) if val else train.split(dataset.val_fraction)
 
 
 def _open_mask_png(png: MaskPngConfig) -> tuple[InstanceDataset, InstanceDataset]:

@@ -20,7 +20,8 @@ from pycocotools import mask as coco_mask
 from torch import Tensor
 
 from maskrcnn_exp.data.box_fit import LOOKED_AT, box_fit
-from maskrcnn_exp.data.coco_columns import Annotations, as_id
+from maskrcnn_exp.data.coco_columns import as_id
+from maskrcnn_exp.data.coco_complaints import notes_on, nothing_usable
 from maskrcnn_exp.data.coco_index import CocoIndex, index_annotations
 from maskrcnn_exp.data.coco_json import CocoFile, read_coco_file
 from maskrcnn_exp.data.coco_pictures import Pictures, read_pictures
@@ -61,10 +62,15 @@ class CocoDataset:
     def open(
         cls, annotations: Path, images: Path, keep_empty: bool = True, *, check_pictures: bool = True
     ) -> CocoDataset:
-        """Read and check a COCO instances file.
+        """Read and check a COCO instances file; arguments and errors as of `of`."""
+        return cls.of(read_coco_file(annotations), images, keep_empty, check_pictures=check_pictures)
+
+    @classmethod
+    def of(cls, file: CocoFile, images: Path, keep_empty: bool = True, *, check_pictures: bool = True) -> CocoDataset:
+        """Check what stands in a file.
 
         Args:
-            annotations: The JSON file.
+            file: A COCO file, or another format as one.
             images: The folder that its `file_name`s start from.
             keep_empty: Keep pictures without an instance as negatives. A picture that has annotations, none of them
                 usable, is left out in any case: it would teach that its objects are background.
@@ -73,16 +79,15 @@ class CocoDataset:
         Raises:
             DataError: the file or the folder as a whole cannot be used.
         """
-        file = read_coco_file(annotations)
         categories = _categories(file)
         pictures, position_of, left_out, notes = read_pictures(file, images, check_files=check_pictures)
         label_of = {category.id: label for label, category in enumerate(categories, start=1)}
         index, lost_all, bad_annotations = index_annotations(file.annotations, pictures, position_of, label_of)
         if len(file.annotations) > 0 == len(index.ids):
-            raise _no_annotation(file, bad_annotations)
+            raise nothing_usable(file, bad_annotations)
         wanted = ~lost_all if keep_empty else index.counts()[0] > 0
         if not wanted.any():
-            raise DataError(f"{annotations}: no picture has an instance, and keep_empty=false leaves none over.")
+            raise DataError(f"{file.path}: no picture has an instance, and keep_empty=false leaves none over.")
         for reason, bad in {
             "picture whose annotations are all unusable": lost_all,
             "picture without an instance, and keep_empty is off": ~wanted & ~lost_all,
@@ -95,8 +100,8 @@ class CocoDataset:
             index=index,
             positions=np.flatnonzero(wanted),
             categories=categories,
-            left_out={**left_out, **bad_annotations},
-            notes=(*_notes(file.annotations, categories), *notes),
+            left_out={**file.left_out, **left_out, **bad_annotations},
+            notes=(*file.notes, *notes_on(file.annotations, categories), *notes),
             annotations_left_out=sum(map(len, bad_annotations.values())),
         )
 
@@ -219,35 +224,3 @@ def _categories(file: CocoFile) -> tuple[Category, ...]:
         names = ", ".join(repr(category.name) for category in twice)
         raise DataError(f"{file.path}: the categories {names} share an id. Give every category its own id.")
     return tuple(sorted(categories, key=lambda category: (isinstance(category.id, str), category.id)))
-
-
-def _notes(annotations: Annotations, categories: tuple[Category, ...]) -> tuple[str, ...]:
-    names = Counter(category.name for category in categories)
-    notes = [
-        f"{count} categories are named {name!r}; they are kept as separate classes."
-        for name, count in names.items()
-        if count > 1
-    ]
-    ids, counts = np.unique(annotations.ids, return_counts=True)
-    twice = [str(value) for value in ids[counts > 1].tolist()]
-    if twice:
-        notes.append(f"{len(twice)} annotation ids occur more than once ({', '.join(twice[:5])}); all are kept.")
-    if annotations.lost_parts:
-        notes.append(f"{annotations.lost_parts} polygon parts without 3 whole points were dropped from instances.")
-    if len(annotations) == 0:
-        notes.append("There are no annotations: every picture is a negative.")
-    return tuple(notes)
-
-
-def _no_annotation(file: CocoFile, left_out: dict[str, list[str]]) -> DataError:
-    count = len(file.annotations)
-    if len(left_out.get("no segmentation", ())) == count:
-        return DataError(
-            f"{file.path}: all {count} annotations are without `segmentation`: boxes only? Mask R-CNN learns masks, so "
-            "polygons or RLEs are expected. Export the annotations with their masks."
-        )
-    reasons = "\n".join(f"  {reason}: {len(ids)}, id {ids[0]} first" for reason, ids in left_out.items())
-    return DataError(
-        f"{file.path}: not one of {count} annotations is usable:\n{reasons}\n"
-        "Expected polygons or RLEs for the pictures and categories of the same file. Repair the file."
-    )

@@ -150,6 +150,8 @@ class AnnotationsBuilder:
 
     def _checked_row(self, outline: Any) -> tuple[int, int, int]:
         """Return the row, and the height and width of an RLE. Raises Unusable."""
+        if isinstance(outline, Unusable):  # the reader of another format knew already
+            raise outline
         if not outline:
             raise Unusable("no segmentation")
         if isinstance(outline, dict):

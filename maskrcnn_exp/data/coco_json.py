@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
 from maskrcnn_exp.data.coco_columns import Annotations, AnnotationsBuilder
+from maskrcnn_exp.data.formats.recognise import kind_of_json, recognise_folder
 from maskrcnn_exp.data.json_stream import JsonStream, opened_json
 from maskrcnn_exp.errors import DataError
 
-__all__ = ["CocoFile", "read_coco_file"]
+__all__ = ["CocoFile", "name_in_url", "read_coco_file"]
 
 
 _IMAGE_KEYS = ("id", "file_name", "width", "height")
+_FEDERATED = "not_exhaustive_category_ids"  # LVIS: the classes of which not every object in the picture is annotated
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class CocoFile:
     images: list[dict[str, Any] | None]  # id, file_name, width, height; None for what is no JSON object
     categories: list[Any]
     annotations: Annotations
+    left_out: dict[str, list[str]] = field(default_factory=dict)  # reason -> what never came to be an entry
+    notes: tuple[str, ...] = ()
 
 
 def read_coco_file(path: Path) -> CocoFile:
@@ -33,6 +37,12 @@ def read_coco_file(path: Path) -> CocoFile:
     Raises:
         DataError: no such file, not JSON, or not a COCO instances file; the message names what it seems to be.
     """
+    if path.is_dir():
+        seems = recognise_folder(path)
+        raise DataError(
+            f"{path}: this is a folder{f', which seems to be {seems}' if seems else ''}. "
+            "Expected a COCO instances file."
+        )
     try:
         with opened_json(path) as text:
             images, categories, annotations = _read(text)
@@ -53,7 +63,7 @@ def read_coco_file(path: Path) -> CocoFile:
             f"{path}: there are no `categories`. Expected at least one, as "
             '[{"id": 1, "name": "balloon"}]. Add the list to the file.'
         )
-    return CocoFile(path, images, categories, annotations)
+    return CocoFile(path, images, categories, annotations, notes=_notes(images))
 
 
 def _read(text: TextIO) -> tuple[list[Any] | None, list[Any], Annotations]:
@@ -81,7 +91,29 @@ def _read(text: TextIO) -> tuple[list[Any] | None, list[Any], Annotations]:
 
 def _needed(image: Any) -> Any:
     """Without the dates, links and licences, which take more memory than all the rest."""
-    return {key: image.get(key) for key in _IMAGE_KEYS} if isinstance(image, dict) else None
+    if not isinstance(image, dict):
+        return None
+    needed = {key: image.get(key) for key in _IMAGE_KEYS}
+    if not needed["file_name"] and isinstance(image.get("coco_url"), str):
+        needed |= {"file_name": name_in_url(image["coco_url"]), "from_url": True}
+    if image.get(_FEDERATED):
+        needed[_FEDERATED] = True
+    return needed
+
+
+def _notes(images: list[dict[str, Any] | None]) -> tuple[str, ...]:
+    partly = sum(image is not None and _FEDERATED in image for image in images)
+    if not partly:
+        return ()
+    return (
+        f"LVIS: {partly} pictures name classes of which not every object is annotated. Training and COCO's numbers "
+        "take the rest for background; LVIS's own numbers do not.",
+    )
+
+
+def name_in_url(url: str) -> str:
+    """LVIS has no `file_name`: the last folder and the name in `coco_url`, as train2017/000000391895.jpg."""
+    return "/".join(url.partition("?")[0].partition("://")[2].split("/")[1:][-2:])
 
 
 def _pass_over(batch: list[Any]) -> None:
@@ -89,40 +121,8 @@ def _pass_over(batch: list[Any]) -> None:
 
 
 def _other_format(path: Path) -> DataError:
-    parsed = json.loads(path.read_text(encoding="utf-8-sig"))
+    kind = kind_of_json(json.loads(path.read_text(encoding="utf-8-sig")), path)
     return DataError(
-        f"{path}: this is not a COCO instances file: it seems to be {_kind(parsed)}. Expected a JSON object with "
+        f"{path}: this is not a COCO instances file: it seems to be {kind}. Expected a JSON object with "
         "the lists `images`, `annotations` and `categories`. Convert it, or name the right file."
     )
-
-
-def _kind(parsed: object) -> str:
-    """Name the format that people mistake for COCO, from its typical keys."""
-    if isinstance(parsed, list):
-        return _kind_of_list(parsed)
-    if not isinstance(parsed, dict):
-        return _a(parsed)
-    if "_via_img_metadata" in parsed or any(isinstance(v, dict) and "regions" in v for v in parsed.values()):
-        return "a VGG Image Annotator (VIA) project"
-    if "shapes" in parsed and "imagePath" in parsed:
-        return "a LabelMe file for one picture"
-    if parsed.get("type") == "FeatureCollection":
-        return "GeoJSON"
-    if "annotations" in parsed:
-        return "COCO-like, but without the list `images`"
-    keys = ", ".join(repr(key) for key in list(parsed)[:5])
-    return f"a JSON object with the keys {keys}" if keys else "an empty JSON object"
-
-
-def _kind_of_list(parsed: list[Any]) -> str:
-    first = parsed[0] if parsed else None
-    if isinstance(first, dict) and "image_id" in first:
-        return "a list of COCO detection results or annotations alone"
-    if isinstance(first, dict) and "annotations" in first and "image" in first:
-        return "a CreateML file"
-    return f"a list of {len(parsed)} entries"
-
-
-def _a(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")

@@ -16,10 +16,10 @@ from maskrcnn_exp.data.coco_json import CocoFile
 from maskrcnn_exp.data.pictures import picture_size
 from maskrcnn_exp.errors import DataError
 
-__all__ = ["Pictures", "read_pictures"]
+__all__ = ["MOST_PIXELS", "Pictures", "read_pictures"]
 
 _HEADERS_UP_TO: Final = 20_000  # pictures; opening that many takes seconds
-_MOST_PIXELS: Final = 178_956_970  # where PIL refuses a picture as a decompression bomb
+MOST_PIXELS: Final = 178_956_970  # where PIL refuses a picture as a decompression bomb
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,8 @@ def _entry(image: dict[str, Any] | None, file: Path, folder: _Folder) -> _Entry 
     if not isinstance(name, str) or not name:
         return "picture without a file_name"
     _check_inside(name, image_id, file)
+    if image.get("from_url") and not os.path.isfile(os.path.join(folder.path, name)):
+        name = name.rpartition("/")[2]  # the folder of the pictures itself, instead of that of train2017/ and val2017/
     path = os.path.join(folder.path, name)  # a Path for each of COCO's pictures would take a second
     if folder.check_files and not os.path.isfile(path):
         return "picture file missing"
@@ -112,7 +114,7 @@ def _entry(image: dict[str, Any] | None, file: Path, folder: _Folder) -> _Entry 
         size = found
     if 0 in size:
         return "picture without width and height"
-    if size[0] * size[1] > _MOST_PIXELS:
+    if size[0] * size[1] > MOST_PIXELS:
         return "picture with too many pixels"
     return _Entry(image_id, name, *size)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from maskrcnn_exp.data.formats.recognise import kind_of_file, recognise_folder
 from maskrcnn_exp.errors import DataError
 from maskrcnn_exp.schema import CocoConfig
 
@@ -26,6 +27,8 @@ _COCO_LAYOUTS = (
     ),
     ("train2014", "annotations/instances_train2014.json", "val2014", "annotations/instances_val2014.json"),
     ("train", "train/_annotations.coco.json", "valid", "valid/_annotations.coco.json"),  # Roboflow
+    ("", "annotations/lvis_v1_train.json", "", "annotations/lvis_v1_val.json"),  # beside train2017/ and val2017/
+    ("", "lvis_v1_train.json", "", "lvis_v1_val.json"),
 )
 _MASK_PNG_LAYOUTS = (("PNGImages", "PedMasks"), ("images", "masks"))
 
@@ -59,7 +62,7 @@ def find_coco_layout(root: Path) -> tuple[Path, Path, Path | None, Path | None]:
         if (root / val_images).is_dir() and (root / val_file).is_file():
             return root / train_images, root / train_file, root / val_images, root / val_file
         return root / train_images, root / train_file, None, None
-    looked_for = [f"{images}/ with {file}" for images, file, _, _ in _COCO_LAYOUTS]
+    looked_for = [f"{images}/ with {file}" if images else file for images, file, _, _ in _COCO_LAYOUTS]
     raise _not_found(root, looked_for, "dataset.train.images=FOLDER dataset.train.annotations=FILE.json")
 
 
@@ -75,14 +78,14 @@ def find_mask_png_layout(root: Path) -> tuple[Path, Path]:
 
 def _check_folder(root: Path) -> None:
     if not root.is_dir():
-        found = "a file" if root.is_file() else "nothing"
+        found = f"a file{kind_of_file(root)}" if root.is_file() else "nothing"
         raise DataError(f"dataset.root={root} must be a folder, but there is {found}. Check the path.")
 
 
 def _not_found(root: Path, looked_for: list[str], instead: str) -> DataError:
     there = ", ".join(sorted(entry.name for entry in root.iterdir())[:10]) or "nothing"
     layouts = "\n".join(f"  {layout}" for layout in looked_for)
-    return DataError(
-        f"{root}: no usual layout found. Looked for\n{layouts}\nbut the folder holds: {there}. "
-        f"Name the parts instead: {instead}."
-    )
+    looked = f"Looked for\n{layouts}\nbut the folder holds: {there}."
+    if seems := recognise_folder(root):
+        return DataError(f"{root}: no usual layout found. It seems to be {seems}\n{looked}")
+    return DataError(f"{root}: no usual layout found. {looked} Name the parts instead: {instead}.")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import glob
 import os
 import re
+from functools import cache
 from pathlib import Path
 
 from PIL import Image
 
 from maskrcnn_exp.errors import DataError
 
-__all__ = ["NamedPicture", "find_pictures"]
+__all__ = ["NamedPicture", "find_pictures", "is_picture"]
 
 NamedPicture = tuple[Path, Path]
 """The file, and where it lies below what was named: what output is called after."""
@@ -31,7 +32,7 @@ def find_pictures(named: str) -> list[NamedPicture]:
     if path.is_file():
         return [(path, Path(path.name))]
     if path.is_dir():
-        found = [(file, file.relative_to(path)) for file in path.rglob("*") if _is_picture(file)]
+        found = [(file, file.relative_to(path)) for file in path.rglob("*") if is_picture(file)]
         expected = f"files with a picture's suffix, such as {', '.join(sorted(_suffixes())[:6])} …"
     else:
         files = [Path(match) for match in glob.glob(str(path), recursive=True)]
@@ -43,10 +44,12 @@ def find_pictures(named: str) -> list[NamedPicture]:
     return sorted(found, key=lambda pair: _natural(pair[1]))
 
 
-def _is_picture(file: Path) -> bool:
+def is_picture(file: Path) -> bool:
+    """Tell whether there is a file with the suffix of a picture."""
     return file.suffix.lower() in _suffixes() and file.is_file()
 
 
+@cache
 def _suffixes() -> frozenset[str]:
     readable = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     return frozenset(readable - {".pdf", ".h5", ".hdf", ".mpg", ".mpeg"})  # PIL's list names files that it cannot read

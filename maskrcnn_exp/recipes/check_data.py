@@ -13,20 +13,25 @@ from typing import BinaryIO
 
 from maskrcnn_exp.compose import compose, to_train_config
 from maskrcnn_exp.config_check import check_or_raise
-from maskrcnn_exp.data.audit.audit import Audited, Options, audit_coco, audit_opened
+from maskrcnn_exp.data.audit.audit import Audited, Options, audit_files, audit_opened
 from maskrcnn_exp.data.audit.contact_sheet import write_contact_sheet
 from maskrcnn_exp.data.audit.look import Look, LookAtAll, look_at_all
 from maskrcnn_exp.data.audit.repair_file import changes_path, refuse_impossible, write_repaired
 from maskrcnn_exp.data.audit.report import errors_in_words, report_json, report_lines
 from maskrcnn_exp.data.audit.sizes import Geometry
+from maskrcnn_exp.data.formats.read import read_sources
+from maskrcnn_exp.data.formats.source import Source
 from maskrcnn_exp.data.layout import coco_places
 from maskrcnn_exp.errors import ConfigError, DataError
 from maskrcnn_exp.recipes.words import split_words
 from maskrcnn_exp.record.atomic import write_atomic
 from maskrcnn_exp.record.console import Console
-from maskrcnn_exp.schema import CocoConfig, ModelConfig, TrainConfig
+from maskrcnn_exp.schema import CocoConfig, ConvertedConfig, DatasetConfig, ModelConfig, TrainConfig
 
 __all__ = ["CheckSettings", "check_data", "run_words"]
+
+Splits = dict[str, tuple[Path | Source, Path | None]]
+"""The annotations of each split, and the folder of its pictures."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +70,13 @@ def check_data(config: TrainConfig, settings: CheckSettings, console: Console) -
         ConfigError: `fix` cannot be written where it was asked for.
         DataError: there are errors, and no repaired file was asked for.
     """
-    targets = _targets(config, settings)
+    splits = _splits(config.dataset)
+    targets = _targets(splits, settings)
     options = _options(config, _reader(config, settings, console))
-    audited = _audit(config, options)
+    audited = audit_files(splits, options) if splits is not None else _audit(config, options)
     _report(config, settings, audited, console)
-    if isinstance(config.dataset, CocoConfig) and targets:
-        _repair(config.dataset, audited, targets, options, console)
+    if splits is not None and targets:
+        _repair(splits, audited, targets, options, console)
     elif wrong := errors_in_words(audited.findings):
         raise DataError(f"{wrong}. The report says what to do about each.")
 
@@ -117,13 +123,10 @@ def _reader(config: TrainConfig, settings: CheckSettings, console: Console) -> L
 
 
 def _audit(config: TrainConfig, options: Options) -> Audited:
-    dataset = config.dataset
-    if isinstance(dataset, CocoConfig):
-        return audit_coco(coco_places(dataset), options)
-    from maskrcnn_exp.data.build import open_datasets  # imports torch, which the audit of COCO files does without
+    from maskrcnn_exp.data.build import open_datasets  # imports torch, which the audit of annotation files does without
     from maskrcnn_exp.data.mask_png import MaskPngDataset
 
-    train, val = open_datasets(dataset)
+    train, val = open_datasets(config.dataset)
     folders = [part.images if isinstance(part, MaskPngDataset) else None for part in (train, val)]
     return audit_opened(train, val, folders, options)
 
@@ -152,28 +155,38 @@ def _write(file: BinaryIO, text: str) -> None:
     file.write(f"{text}\n".encode())
 
 
-def _targets(config: TrainConfig, settings: CheckSettings) -> dict[str, Path]:
+def _splits(dataset: DatasetConfig) -> Splits | None:
+    """The annotations of each split with their folder of pictures; None for datasets without annotation files."""
+    if isinstance(dataset, ConvertedConfig):
+        return {name: (one, one.folder) for name, one in zip(("train", "val"), read_sources(dataset), strict=False)}
+    if not isinstance(dataset, CocoConfig):
+        return None
+    images, annotations, val_images, val_annotations = coco_places(dataset)
+    named = {"train": (annotations, images), "val": (val_annotations, val_images or images)}
+    return {name: (path, folder) for name, (path, folder) in named.items() if path is not None}
+
+
+def _targets(splits: Splits | None, settings: CheckSettings) -> dict[str, Path]:
     """The repaired file of each split. Raises ConfigError before any work is done."""
     if settings.fix is None:
         return {}
-    if not isinstance(config.dataset, CocoConfig):
-        raise ConfigError(f"fix={settings.fix} repairs COCO files: it needs dataset=coco.")
-    _, train, _, val = coco_places(config.dataset)
+    if splits is None:
+        raise ConfigError(f"fix={settings.fix} writes COCO files: it needs dataset=coco, yolo_seg, labelme or voc.")
     fix = settings.fix
-    targets = {"train": fix} if val is None else {"train": fix, "val": fix.with_name(f"{fix.stem}.val{fix.suffix}")}
+    beside = {"train": fix, "val": fix.with_name(f"{fix.stem}.val{fix.suffix}")}
+    targets = {name: beside[name] for name in splits}
+    sources = [annotations for annotations, _ in splits.values() if isinstance(annotations, Path)]
     for path in targets.values():
         if not path.parent.is_dir():
             raise ConfigError(f"fix={fix}: there is no folder {path.parent}. Make it first.")
-        if any(source is not None and path.exists() and path.samefile(source) for source in (train, val)):
+        if any(path.exists() and source.exists() and path.samefile(source) for source in sources):
             raise ConfigError(f"fix={fix} would overwrite the file that is checked. Name a new file.")
         if path.exists() and not changes_path(path).exists():
             raise ConfigError(f"fix={fix}: {path} exists and is no file that check-data wrote. Name a new file.")
     return targets
 
 
-def _repair(
-    dataset: CocoConfig, audited: Audited, targets: dict[str, Path], options: Options, console: Console
-) -> None:
+def _repair(splits: Splits, audited: Audited, targets: dict[str, Path], options: Options, console: Console) -> None:
     """Write the repaired files and check them as their originals were checked."""
     if set(audited.files) != set(targets):
         raise DataError(f"{errors_in_words(audited.findings)}. Nothing was written.")
@@ -185,16 +198,19 @@ def _repair(
             changes = write_repaired(audit, targets[name])
         except OSError as error:
             raise ConfigError(f"fix={targets[name]} cannot be written: {error.strerror}. Name another file.") from error
-        console.print(f"repaired: {targets[name]}, {changes} changes: {changes_path(targets[name])}")
-    images, _, val_images, _ = coco_places(dataset)
-    again = audit_coco((images, targets["train"], val_images, targets.get("val")), options)
+        what = "repaired" if isinstance(splits[name][0], Path) else "converted to COCO"
+        console.print(f"{what}: {targets[name]}, {changes} changes: {changes_path(targets[name])}")
+    again = audit_files({name: (path, splits[name][1]) for name, path in targets.items()}, options)
     if wrong := errors_in_words(again.findings):
         raise DataError(f"the repaired file still has {wrong}. Please report it with the file.")
-    console.print(f"to train on it: {' '.join(_typed(dataset, targets))}")
+    console.print(f"to train on it: {' '.join(_typed(splits, targets))}")
 
 
-def _typed(dataset: CocoConfig, targets: dict[str, Path]) -> list[str]:
+def _typed(splits: Splits, targets: dict[str, Path]) -> list[str]:
     """The overrides that name the repaired files with their pictures."""
-    given = {"root": dataset.root, "train.images": dataset.train.images, "val.images": dataset.val.images}
-    words = ["dataset=coco", *(f"dataset.{key}={value}" for key, value in given.items() if value)]
-    return words + [f"dataset.{name}.annotations={path}" for name, path in targets.items()]
+    words = ["dataset=coco"]
+    for name, path in targets.items():
+        folder = splits[name][1]
+        words += [f"dataset.{name}.images={folder}"] if folder is not None else []
+        words.append(f"dataset.{name}.annotations={path}")
+    return words

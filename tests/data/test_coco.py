@@ -326,7 +326,7 @@ def test_a_missing_file_a_folder_and_binary_data_are_named(tmp_path: Path) -> No
     (tmp_path / "binary.json").write_bytes(bytes(range(256)))
     for name, message in (
         ("none.json", "no such annotation file"),
-        (".", "cannot be read"),
+        (".", "is a folder"),
         ("binary.json", "not JSON"),
     ):
         with pytest.raises(DataError, match=message):

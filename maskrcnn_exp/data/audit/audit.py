@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from maskrcnn_exp.data.audit.look import LookAtAll
 from maskrcnn_exp.data.audit.sizes import Geometry
 from maskrcnn_exp.data.audit.split import Split
 from maskrcnn_exp.data.audit.views import CocoView, DatasetView, View
+from maskrcnn_exp.data.formats.source import Source
 from maskrcnn_exp.data.layout import CocoPlaces
 from maskrcnn_exp.data.target import InstanceDataset
 from maskrcnn_exp.errors import DataError
 
-__all__ = ["Audited", "Options", "audit_coco", "audit_opened"]
+__all__ = ["Audited", "Options", "audit_coco", "audit_files", "audit_opened"]
 
 
 @dataclass(frozen=True)
@@ -51,28 +53,31 @@ class Audited:
 def audit_coco(places: CocoPlaces, options: Options) -> Audited:
     """Check COCO files; one that is none becomes a finding."""
     images, annotations, val_images, val_annotations = places
+    named = {"train": (annotations, images), "val": (val_annotations, val_images or images)}
+    return audit_files({name: (path, folder) for name, (path, folder) in named.items() if path is not None}, options)
+
+
+def audit_files(splits: Mapping[str, tuple[Path | Source, Path | None]], options: Options) -> Audited:
+    """Check the annotations of each split with the folder of its pictures."""
     found: list[Findings] = []
     files: dict[str, CocoAudit] = {}
-    folders = {"train": images, "val": val_images or images}
-    for name, path in (("train", annotations), ("val", val_annotations)):
-        if path is None:
-            continue
+    for name, (place, folder) in splits.items():
         try:
-            files[name] = audit_coco_file(name, path, folders[name], options.look_at_all)
+            files[name] = audit_coco_file(name, place, folder, options.look_at_all)
             found.append(files[name].case.findings)
         except DataError as error:
             found.append(Findings(name))
-            found[-1].add("not-coco", "error", "file", [str(path)], str(error))
+            found[-1].add("not-coco", "error", "file", [str(place)], str(error))
     if len(files) == 2:
         found.append(Findings("both"))
         train, val = files["train"], files["val"]
         check_same_categories(train.categories, val.categories, (train.case, val.case), found[-1])
-    splits = [audit.split for audit in files.values()]
-    found += check_files(splits, options.geometry, options.keep_empty)
-    if "train" in files and (val_annotations is None or "val" in files):
+    objects = [audit.split for audit in files.values()]
+    found += check_files(objects, options.geometry, options.keep_empty)
+    if "train" in files and len(files) == len(splits):
         found.append(check_both(*_both(files, options.val_fraction)))
-    views: dict[str, View] = {name: CocoView(audit, folders[name]) for name, audit in files.items()}
-    return Audited(_joined(found), splits, views, files)
+    views: dict[str, View] = {name: CocoView(audit, splits[name][1]) for name, audit in files.items()}
+    return Audited(_joined(found), objects, views, files)
 
 
 def audit_opened(train: InstanceDataset, val: InstanceDataset, folders: list[Path | None], options: Options) -> Audited:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from maskrcnn_exp.data.audit.case import Case
 from maskrcnn_exp.data.audit.categories import CategoryList, check_categories, read_categories
 from maskrcnn_exp.data.audit.coco_facts import read_facts
+from maskrcnn_exp.data.audit.converted import judge_as_converted
 from maskrcnn_exp.data.audit.crowds import check_crowds
 from maskrcnn_exp.data.audit.entries import Entries, leads_outside
 from maskrcnn_exp.data.audit.files import find_files
@@ -24,6 +25,7 @@ from maskrcnn_exp.data.audit.outlines import Outlines
 from maskrcnn_exp.data.audit.pictures import check_looks
 from maskrcnn_exp.data.audit.references import References, check_annotation_ids, find_references
 from maskrcnn_exp.data.audit.split import Objects, Split
+from maskrcnn_exp.data.formats.source import Source
 
 __all__ = ["CocoAudit", "audit_coco_file"]
 
@@ -38,12 +40,14 @@ class CocoAudit:
     split: Split
 
 
-def audit_coco_file(name: str, annotations: Path, folder: Path | None, look_at_all: LookAtAll | None) -> CocoAudit:
+def audit_coco_file(
+    name: str, annotations: Path | Source, folder: Path | None, look_at_all: LookAtAll | None
+) -> CocoAudit:
     """Check one file with its pictures.
 
     Args:
         name: train or val.
-        annotations: The COCO file.
+        annotations: The COCO file, or another format as one.
         folder: Of its pictures; None where they are not at hand.
         look_at_all: Reads the pictures; None leaves them unread, except those whose size only the file tells.
 
@@ -72,6 +76,8 @@ def audit_coco_file(name: str, annotations: Path, folder: Path | None, look_at_a
     for number in find_doubles(split, case.findings).tolist():
         case.repairs.drop_annotation(number, "another annotation of its class has the same mask to the pixel")
     _check_lost_pictures(case, references, drawable)
+    if facts.source is not None:
+        judge_as_converted(case, facts.source)
     return CocoAudit(case, categories, references, split)
 
 

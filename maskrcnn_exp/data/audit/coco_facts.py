@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from maskrcnn_exp.data.coco_columns import Annotations, AnnotationsBuilder
 from maskrcnn_exp.data.coco_json import read_coco_file
+from maskrcnn_exp.data.formats.source import Source, batches_of
 from maskrcnn_exp.data.json_stream import JsonStream, opened_json
 from maskrcnn_exp.errors import DataError
 
@@ -52,14 +53,18 @@ class CocoFacts:
     odd_crowd: dict[int, Any]  # the values that are neither 0 nor 1, by annotation
     with_bad_parts: npt.NDArray[np.int64]  # annotations with a polygon part that cannot be drawn
     annotation_keys: tuple[str, ...]  # of the first annotation
+    source: Source | None = None  # where it is no COCO file
 
 
-def read_facts(path: Path) -> CocoFacts:
-    """Parse `path`.
+def read_facts(annotations: Path | Source) -> CocoFacts:
+    """Parse a file, or take what the reader of another format found.
 
     Raises:
         DataError: no such file, not JSON, or not a COCO instances file; the message names what it seems to be.
     """
+    if isinstance(annotations, Source):
+        return _facts_of(annotations)
+    path = annotations
     try:
         with opened_json(path) as text:
             images, categories, builder = _read(text)
@@ -68,6 +73,14 @@ def read_facts(path: Path) -> CocoFacts:
     if not images or not categories:
         raise _not_coco(path)
     return builder.finish(path, images, categories)
+
+
+def _facts_of(source: Source) -> CocoFacts:
+    builder = _FactsBuilder()
+    for batch in batches_of(source.annotations):
+        builder.add(batch)
+    images = [_needed(image) for image in source.images]
+    return replace(builder.finish(source.place, images, source.categories), source=source)
 
 
 def _not_coco(path: Path) -> DataError:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskrcnn_exp.data.coco_columns import Id, as_id
+from maskrcnn_exp.data.coco_json import name_in_url
 
 __all__ = ["Entries", "leads_outside"]
 
@@ -64,7 +65,7 @@ def _name(image: dict[str, Any] | None) -> str:
     name, url = image["file_name"], image["coco_url"]
     if isinstance(name, str) and name:
         return name
-    return url.partition("?")[0].rpartition("/")[2] if isinstance(url, str) else ""
+    return name_in_url(url) if isinstance(url, str) else ""
 
 
 def _size(image: dict[str, Any] | None) -> tuple[int, int]:

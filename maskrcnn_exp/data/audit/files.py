@@ -17,6 +17,7 @@ _MOST_FILES: Final = 2_000_000  # of a folder that is searched for pictures that
 
 def find_files(case: Case, folder: Path) -> None:
     """Look for each picture; what is found elsewhere gets its new name in `entries`, what is not is unusable."""
+    _leave_out_url_folders(case, folder)
     names = case.entries.names
     if not folder.is_dir():
         says = f"There is no folder {folder}: the pictures were not looked at."
@@ -37,6 +38,17 @@ def find_files(case: Case, folder: Path) -> None:
     moved = {number: place for number, place in moved.items() if claims[place] == 1}
     _report_moved(case, moved)
     _report_missing(case, [number for number in absent if number not in moved], folder)
+
+
+def _leave_out_url_folders(case: Case, folder: Path) -> None:
+    """As training does: a name from coco_url counts without its folder where it lies without it."""
+    names = case.entries.names
+    for number, image in enumerate(case.facts.images):
+        if image is not None and names[number] and not image["file_name"] and not (folder / names[number]).is_file():
+            plain = names[number].rpartition("/")[2]
+            if plain != names[number] and (folder / plain).is_file():
+                names[number] = plain
+                case.repairs.set_image(number, "file_name", plain, f"file_name {plain!r}, where the file lies")
 
 
 def _files_by_name(folder: Path) -> dict[str, list[str]]:

@@ -37,8 +37,8 @@ def _check_whole(case: Case) -> None:
         entries.usable[number] = False
         case.repairs.drop_image(number, "it has no id or no file_name")
     named = [n for n, image in enumerate(images) if image is not None and not image["file_name"] and entries.names[n]]
-    says = "There is no file_name, only coco_url (as in LVIS v1): training looks for file_name."
-    case.pictures("picture-without-file-name", "error", named, says, "fix=PATH sets it.")
+    says = "There is no file_name, only coco_url (as in LVIS v1): the picture is looked for by that name."
+    case.pictures("picture-without-file-name", "note", named, says, "fix=PATH sets file_name, for other tools.")
     for number in named:
         name = entries.names[number]
         case.repairs.set_image(number, "file_name", name, f"file_name {name!r}, from coco_url")

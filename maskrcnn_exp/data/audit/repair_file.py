@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
@@ -13,6 +13,7 @@ from maskrcnn_exp.data.audit.clip import ordered_outline
 from maskrcnn_exp.data.audit.coco_audit import CocoAudit
 from maskrcnn_exp.data.audit.repairs import Edit, Repairs
 from maskrcnn_exp.data.coco_columns import as_id
+from maskrcnn_exp.data.formats.source import Source
 from maskrcnn_exp.data.json_stream import JsonStream
 from maskrcnn_exp.errors import DataError
 from maskrcnn_exp.record.atomic import write_atomic
@@ -48,8 +49,11 @@ def write_repaired(audit: CocoAudit, path: Path) -> int:
 
     def write(file: BinaryIO) -> None:
         text = TextIOWrapper(file, encoding="utf-8", write_through=True)
-        with facts.path.open(encoding="utf-8-sig") as source:
-            writer.copy(JsonStream(source), text)
+        if facts.source is None:
+            with facts.path.open(encoding="utf-8-sig") as source:
+                writer.copy(JsonStream(source), text)
+        else:
+            writer.convert(facts.source, text)
         text.detach()
 
     write_atomic(path, write)
@@ -82,12 +86,29 @@ class _Writer:
                 text.write(_dumps(self.repairs.categories))
                 self.changes += self.repairs.category_changes
             elif key in changed and stream.peek() == "[":
-                _write_list(text, _kept(stream, changed[key]))
+                _write_list(text, (entry for _, entry in _kept(stream.elements(), changed[key])))
             else:
                 text.write(_dumps(stream.value()))
         text.write("\n}\n")
         if self.crowd_set:
             self.changes.append(f"annotations {', '.join(self.crowd_set)}: iscrowd 0 set, they had none")
+
+    def convert(self, source: Source, text: TextIOWrapper) -> None:
+        """Write another format as a COCO file. Ids become numbers from 1; `source` keeps where an object came from."""
+        for reason, names in source.left_out.items():
+            self.changes += [f"{name}: left out: {reason}" for name in names]
+        text.write('{\n"images": ')
+        _write_list(text, (self._numbered(n, one) for n, one in _kept(source.images, self._image)))
+        text.write(f',\n"categories": {_dumps(source.categories)},\n"annotations": ')
+        _write_list(text, (self._numbered(n, one) for n, one in _kept(source.annotations, self._annotation)))
+        text.write("\n}\n")
+
+    def _numbered(self, number: int, entry: dict[str, Any]) -> dict[str, Any]:
+        if "image_id" in entry:
+            image_id = int(self.audit.references.images[number]) + 1
+            return {**entry, "id": number + 1, "image_id": image_id, "source": entry["id"]}
+        height, width = self.audit.case.entries.sizes[number].tolist()
+        return {**entry, "id": number + 1, "width": width, "height": height}
 
     def _image(self, number: int, entry: Any) -> Any:
         (name,) = self.audit.case.entries.shown([number])
@@ -126,11 +147,12 @@ class _Writer:
         return height, width
 
 
-def _kept(stream: JsonStream, change: Callable[[int, Any], Any]) -> Iterator[Any]:
-    for number, entry in enumerate(stream.elements()):
+def _kept(entries: Iterable[Any], change: Callable[[int, Any], Any]) -> Iterator[tuple[int, Any]]:
+    """Yield what stays, with its place among all."""
+    for number, entry in enumerate(entries):
         changed = change(number, entry)
         if changed is not None:
-            yield changed
+            yield number, changed
 
 
 def _write_list(text: TextIOWrapper, entries: Iterator[Any]) -> None:

@@ -21,6 +21,7 @@ from maskrcnn_exp.schema import (
     ModelConfig,
     MultistepConfig,
     PartClipConfig,
+    RollbackConfig,
     ShapesConfig,
     TrainConfig,
     TrainerConfig,
@@ -46,6 +47,10 @@ def check_config(config: TrainConfig) -> list[str]:
     _check_model(checks, config.model)
     _check_optimisation(checks, config)
     _check_trainer(checks, config.trainer)
+    if isinstance(config.on_nan, RollbackConfig):
+        checks.at_least("on_nan.max_rollbacks", config.on_nan.max_rollbacks, 1)
+        factor = config.on_nan.lr_factor
+        checks.require("on_nan.lr_factor", factor, 0 < factor < 1, "> 0 and < 1")
     return checks.problems
 
 

@@ -33,8 +33,10 @@ __all__ = [
     "ModelConfig",
     "MultistepConfig",
     "NoClipConfig",
+    "OnNanConfig",
     "OptimizerConfig",
     "PartClipConfig",
+    "RollbackConfig",
     "RpnConfig",
     "ScheduleConfig",
     "SgdConfig",
@@ -364,6 +366,19 @@ class DiagnoseConfig:
 
 
 @dataclass
+class OnNanConfig:
+    """What happens when a loss, a gradient or a weight is NaN or infinite: here, the run ends with exit code 4."""
+
+
+@dataclass
+class RollbackConfig(OnNanConfig):
+    """Back to the last good checkpoint, with a lower learning rate for the part at fault."""
+
+    max_rollbacks: int = 3  # of the whole run; the next non-finite step ends it
+    lr_factor: float = 0.5  # on that part's learning rate, at each rollback; > 0 and < 1
+
+
+@dataclass
 class TrainConfig:
     """One training, whole."""
 
@@ -376,6 +391,7 @@ class TrainConfig:
     clip: ClipConfig = MISSING
     trainer: TrainerConfig = MISSING
     diagnose: DiagnoseConfig = field(default_factory=DiagnoseConfig)
+    on_nan: OnNanConfig = field(default_factory=OnNanConfig)
     seed: int = 0  # of weights, order, augmentation and sampling
     run_dir: str = MISSING  # folder of the run
     resume: str = "auto"  # auto: the run folder's own last checkpoint; never; or a checkpoint file
@@ -399,6 +415,7 @@ _GROUPS: dict[str, dict[str, type[Any]]] = {
     "clip": {"none": NoClipConfig, "global": GlobalClipConfig, "per_part": PartClipConfig},
     "trainer": {"trainer": TrainerConfig},
     "diagnose": {"diagnose": DiagnoseConfig},
+    "on_nan": {"stop": OnNanConfig, "rollback": RollbackConfig},
 }
 
 

@@ -19,7 +19,7 @@ from maskrcnn_exp.errors import CheckpointError
 from maskrcnn_exp.model.parts import LOSSES
 from maskrcnn_exp.record.atomic import write_json_atomic
 
-__all__ = ["BlackBox", "first_cause", "read_report"]
+__all__ = ["BlackBox", "cause_of", "first_cause", "read_report"]
 
 _STEPS = 50
 _REPORT, _STATE = "report.json", "state.pt"
@@ -32,17 +32,27 @@ class BlackBox:
         self.folder = folder
         self._steps: deque[StepRecord] = deque(maxlen=_STEPS)
 
+    @property
+    def steps(self) -> tuple[StepRecord, ...]:
+        """The last steps, oldest first."""
+        return tuple(self._steps)
+
     def remember(self, record: StepRecord) -> None:
         self._steps.append(record)
+
+    def forget_after(self, step: int) -> None:
+        """Forget what came after `step`: it was undone."""
+        self._steps = deque((record for record in self._steps if record.step <= step), maxlen=_STEPS)
 
     def write(self, event: NonFiniteStep, dataset: InstanceDataset, checkpoint: Checkpoint) -> Path:
         """Write the report and the state from before the step on the first process; return their folder.
 
         All processes must call this. The report holds the pictures of the step with image and annotation ids, its
         losses and norms, and losses, norms and learning rates of the last 50 steps. `checkpoint` must be of the
-        moment before the step.
+        moment before the step; where a weight is bad, of the moment after it.
         """
-        self.remember(event.record)
+        if not event.tensors:
+            self.remember(event.record)
         folder = self.folder / f"step_{event.record.step:07d}"
         mine = [[_described(sample, dataset) for sample in batch] for batch in event.samples]
         batches = _over_processes(mine)
@@ -52,7 +62,7 @@ class BlackBox:
         report = {
             "step": event.record.step,
             "epoch": checkpoint.progress["epoch"],
-            "cause": first_cause(event.record),
+            "cause": cause_of(event),
             "batch_sizes": [len(batch) for batch in batches],
             "pictures": [picture for batch in batches for picture in batch],
             "steps": [asdict(record) for record in self._steps],
@@ -82,6 +92,14 @@ def _over_processes(mine: list[list[Any]]) -> list[list[Any]]:
 
 def _is_first() -> bool:
     return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0
+
+
+def cause_of(event: NonFiniteStep) -> str:
+    """Name what is not finite: weights, losses, or gradients."""
+    if not event.tensors:
+        return first_cause(event.record)
+    more = f" and {len(event.tensors) - 3} more" if len(event.tensors) > 3 else ""
+    return f"weights or statistics are not finite: {', '.join(event.tensors[:3])}{more}"
 
 
 def first_cause(record: StepRecord) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -35,6 +36,26 @@ class CheckpointFolder:
         """Return all that are there: `last.pt`, then the others by how far they got; what cannot be read comes last."""
         others = [path for path in sorted(self.folder.glob("*.pt")) if path != self.last]
         return [*([self.last] if self.last.is_file() else []), *sorted(others, key=_steps, reverse=True)]
+
+    def good_before(self, step: int, tried: Collection[int] = ()) -> Path | None:
+        """Return the newest checkpoint from which the optimiser took a finite step before `step`; None without one.
+
+        `best.pt` is left aside: after a rollback it may be of steps that were undone.
+
+        Args:
+            step: The one that was not finite.
+            tried: Steps of checkpoints that did not help. One of another step goes first; else the oldest, once more.
+        """
+        steps = {path: _steps(path) for path in self.newest_first() if path != self.best}
+        good = [path for path, done in steps.items() if 0 <= done < step - 1]
+        untried = [path for path in good if steps[path] not in tried]
+        return untried[0] if untried else good[-1] if good else None
+
+    def drop_after(self, step: int) -> None:
+        """Delete `epoch_….pt` of steps after `step`: they were undone."""
+        for path in self.folder.glob("epoch_*.pt"):
+            if _steps(path) > step:
+                path.unlink()
 
     def save(
         self, checkpoint: Checkpoint, *, best: bool = False, epoch: int | None = None, hurry: Event | None = None

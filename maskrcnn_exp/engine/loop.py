@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -47,12 +47,16 @@ class StepRecord:
 
 
 class NonFiniteStep(Exception):  # noqa: N818 - it names an event
-    """A loss or a gradient norm is NaN or infinite. The weights are those from before the step."""
+    """A loss, a gradient norm or, after the step, a weight is NaN or infinite.
 
-    def __init__(self, record: StepRecord, samples: list[list[Sample]]) -> None:
+    With a bad loss or gradient the weights are those from before the step. With bad weights, `tensors` names them.
+    """
+
+    def __init__(self, record: StepRecord, samples: list[list[Sample]], tensors: Sequence[str] = ()) -> None:
         super().__init__(f"step {record.step}")
         self.record = record
-        self.samples = samples  # per batch of the step
+        self.samples = samples  # per batch of the step; none where a weight is bad
+        self.tensors = tuple(tensors)
 
 
 def train_epoch(

@@ -31,6 +31,8 @@ class Progress:
     best_value: float | None = None  # of the monitored tag
     best_epoch: int = 0
     evals_since_best: int = 0
+    rollbacks: list[list[int]] = field(default_factory=list)  # [step that was not finite, step gone back to]
+    lr_scale: dict[Part, float] = field(default_factory=dict)  # what they left of each part's rate; absent: 1
 
     def next_epoch(self) -> None:
         self.epoch += 1
@@ -69,7 +71,14 @@ class TrainState:
     def learning_rates(self) -> dict[Part, float]:
         """Return each part's rate for the next optimiser step."""
         factor = self.schedule.factor(self.progress.step)
-        return {part: self.policy.rate(part, factor) for part in self.policy.mult}
+        scale = self.progress.lr_scale
+        return {part: self.policy.rate(part, factor) * scale.get(part, 1.0) for part in self.policy.mult}
+
+    def non_finite_tensors(self) -> list[str]:
+        """Return the names of weights, statistics and averages that hold a NaN or an infinity."""
+        averages = {} if self.ema is None else {f"ema.{key}": value for key, value in self.ema.state_dict().items()}
+        named = {**self.network.state_dict(), **averages}
+        return [name for name, tensor in named.items() if not bool(torch.isfinite(tensor).all())]
 
 
 def build_ema(network: MaskRCNN, decay: float) -> AveragedModel:

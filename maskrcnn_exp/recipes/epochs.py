@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from maskrcnn_exp.diagnose.live import LiveDiagnosis
-from maskrcnn_exp.engine.black_box import BlackBox, first_cause
 from maskrcnn_exp.engine.loop import NonFiniteStep, train_epoch
 from maskrcnn_exp.engine.memory import peak_gib
 from maskrcnn_exp.engine.meter import step_values
@@ -18,9 +16,10 @@ from maskrcnn_exp.engine.runtime import on_first
 from maskrcnn_exp.engine.saver import Saver
 from maskrcnn_exp.engine.state import Progress, is_better
 from maskrcnn_exp.engine.validation import ValidationResult, validate
-from maskrcnn_exp.errors import CheckpointError, DivergedError, Interrupted, Pruned
+from maskrcnn_exp.errors import DivergedError, Interrupted, Pruned
 from maskrcnn_exp.model.parts import LOSSES
 from maskrcnn_exp.recipes.board_pages import write_board_pages
+from maskrcnn_exp.recipes.non_finite import Crash
 from maskrcnn_exp.recipes.setup import Data
 from maskrcnn_exp.record import tags
 from maskrcnn_exp.record.console import Console, epoch_block
@@ -53,7 +52,7 @@ class Epochs:
     console: Console
     data: Data
     saver: Saver
-    black_box: BlackBox
+    crash: Crash
     detections: int
     doctor: LiveDiagnosis
     trial: TrialHandle | None = None
@@ -65,9 +64,13 @@ class Epochs:
 
     def run(self, stop: StopFlag) -> None:
         """Train, validate, record and save, epoch by epoch, until the last or until nothing improves."""
-        progress = self.saver.state.progress
-        while progress.epoch <= self.last_epoch and not self._stopped_early():
-            self._train_epoch(stop)
+        while (progress := self.saver.state.progress).epoch <= self.last_epoch and not self._stopped_early():
+            try:
+                self._train_epoch(stop)
+                self.crash.refuse_non_finite()
+            except NonFiniteStep as event:
+                self.doctor = self.crash.answer(event, self.doctor)
+                continue
             self.validation = self._validate(stop) if self._is_evaluated(progress.epoch) else None
             reason = self._report(progress.epoch, self._finish_epoch(self.validation))
             # A signal goes first: it is meant for whoever started the trial too, who must not begin another one.
@@ -91,21 +94,19 @@ class Epochs:
             accumulate=self.trainer.accumulate_steps,
         )
         with self.console.progress(steps, done, f"epoch {state.progress.epoch}/{self.trainer.epochs}") as bar:
-            try:
-                for record in stream:
-                    meter.add(record)
-                    self.black_box.remember(record)
-                    if record.step % self.trainer.log_every_steps == 0:
-                        values = step_values(record)
-                        self.saver.log.step(record.step, values)
-                        self.doctor.after_step(record.step, values)
-                    bar.advance({**record.losses, "total": record.total})
-                    if stop.agreed(state.fabric):
-                        self._interrupt()
-                    if self.saver.due():
-                        self.saver.save()
-            except NonFiniteStep as event:
-                raise self._diverged(event) from event
+            for record in stream:
+                meter.add(record)
+                self.crash.black_box.remember(record)
+                if record.step % self.trainer.log_every_steps == 0:
+                    values = step_values(record)
+                    self.saver.log.step(record.step, values)
+                    self.doctor.after_step(record.step, values)
+                bar.advance({**record.losses, "total": record.total})
+                if stop.agreed(state.fabric):
+                    self._interrupt()
+                if self.saver.due():
+                    self.crash.refuse_non_finite(record)
+                    self.saver.save()
 
     def _validate(self, stop: StopFlag) -> ValidationResult:
         state = self.saver.state
@@ -190,21 +191,6 @@ class Epochs:
         if verdict.rule == "loss_exploding":
             raise DivergedError(self.doctor.answer())
         return True
-
-    def _diverged(self, event: NonFiniteStep) -> DivergedError:
-        with suppress(CheckpointError):  # the step's own error is the one to tell
-            self.saver.wait()
-        folder = self.black_box.write(event, self.data.train, self.saver.capture())
-        said = on_first(self.saver.state.fabric, lambda: self.doctor.after_crash(self.saver.state.progress.epoch))
-        cause = first_cause(event.record)
-        last = self.saver.folder.last
-        good = f"The last good checkpoint: {last}" if last.is_file() else "No checkpoint was written before it."
-        return DivergedError(
-            f"step {event.record.step}, epoch {self.saver.state.progress.epoch}: {cause}. The weights were not touched "
-            f"by this step. What is known of it lies in {folder}.\n"
-            f"Run that step again, picture by picture: python -m maskrcnn_exp train replay={folder}\n"
-            f"{good}" + (f"\n{said}" if said else "")
-        )
 
     def say_signal(self, name: str) -> None:
         self.console.print(f"{name}: saving after this step; once more to leave at once")

@@ -37,6 +37,8 @@ def run_words(words: Sequence[str]) -> None:
     folder = Path(own["replay"])
     report, state_path = read_report(folder)
     checkpoint = read_checkpoint(state_path)
+    if not report["batch_sizes"]:
+        raise DivergedError(f"{folder}: {report['cause']}. It holds the state after the step: nothing to replay.")
     config, _ = config_of(checkpoint, overrides)
     check_or_raise(config)
     config.trainer.devices = config.trainer.nodes = 1  # a picture is alone only where no process has another one

@@ -17,6 +17,7 @@ from maskrcnn_exp.engine.runtime import launch, on_first, pass_signals_on
 from maskrcnn_exp.engine.saver import RunIdentity, Saver
 from maskrcnn_exp.errors import Interrupted, Pruned, UserError
 from maskrcnn_exp.recipes.epochs import Epochs, TrialHandle
+from maskrcnn_exp.recipes.non_finite import Crash, scale_lines
 from maskrcnn_exp.recipes.resume import find_checkpoints, open_log, start_or_resume
 from maskrcnn_exp.recipes.setup import (
     Data,
@@ -109,6 +110,7 @@ def _train(
     meter = EpochMeter(state.loss_weights)
     start = start_or_resume(state, meter, sources, data.categories, settings.config_yaml)
     said = [*_max_dets_note(detections), *_limit_note(trainer, data), *start.lines]
+    said += scale_lines(state.progress.lr_scale)
     console.print("\n".join([*notes, groups_table(group_rows(state)), *said]))
 
     log = open_log(settings.folder, start.checkpoint, start.source, writes=fabric.is_global_zero)
@@ -123,13 +125,15 @@ def _train(
             log.text("groups", f"```\n{groups_table(group_rows(state))}\n```", 0)
 
     doctor = _doctor(config, settings, data, state.progress.epoch, judges=fabric.is_global_zero)
-    epochs = Epochs(trainer, console, data, saver, BlackBox(settings.folder / "black_box"), detections, doctor, trial)
+    crash = Crash(config.on_nan, saver, BlackBox(settings.folder / "black_box"), data.train, console)
+    epochs = Epochs(trainer, console, data, saver, crash, detections, doctor, trial)
     listed = _listed(settings, lists=fabric.is_global_zero and trial is None)
     with listed, log, saver, stop_on_signals(epochs.say_signal) as stop:
+        crash.prepare()
         epochs.run(stop)
         _say_suspects(epochs, settings.folder, log)
     console.print(_farewell(saver, trainer.monitor, settings))
-    if answer := doctor.answer():
+    if answer := epochs.doctor.answer():
         console.print(answer)
     return state.progress.best_value
 

@@ -146,6 +146,15 @@ class EventFile:
         self.flush(sync=True)
         return self._written
 
+    def cut(self, offset: int) -> None:
+        """Take back everything after the first `offset` bytes, an earlier `offset()`, and go on from there.
+
+        A new file takes the place of this one, as after a restart: TensorBoard would read on behind the cut.
+        """
+        self.close()
+        other = EventFile.resume(self.path, offset, self.path.parent)
+        self.path, self._file, self._written = other.path, other._file, other._written
+
     def close(self) -> None:
         """Flush and close. May be called twice."""
         if not self._file.closed:

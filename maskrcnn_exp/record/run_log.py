@@ -89,6 +89,11 @@ class RunLog:
         """Return the record's length on disk for a checkpoint, bytes; 0 where the log is disabled."""
         return self._events.offset() if self._events else 0
 
+    def cut(self, offset: int) -> None:
+        """Take back what was recorded after `offset()` returned this number."""
+        if self._events:
+            self._events.cut(offset)
+
     def close(self) -> None:
         """End the record. May be called twice."""
         if self._events:

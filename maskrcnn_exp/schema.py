@@ -203,8 +203,8 @@ class LossWeightConfig:
 class ModelConfig:
     """torchvision's MaskRCNN on an FPN."""
 
-    backbone: str = "resnet50"  # any torchvision classification network that gives feature maps, by name
-    backbone_weights: str = "none"  # none, imagenet, or a file
+    backbone: str = "resnet50"  # any torchvision classification network with feature maps; timm/NAME: any of timm's
+    backbone_weights: str = "none"  # none, imagenet, the name of other published weights, or a file
     weights: str = "none"  # of the whole network: none, coco (resnet50_fpn, resnet50_fpn_v2), or a file
     backbone_norm: str = "bn"  # bn, frozen_bn (for pretrained weights and small batches)
     fpn_norm: str = "none"  # none, bn

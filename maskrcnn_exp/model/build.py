@@ -24,6 +24,8 @@ from maskrcnn_exp.model.roi_align import MatrixRoiAlign
 from maskrcnn_exp.model.roi_heads import MaskRoiHeads
 from maskrcnn_exp.model.rpn import FastRegionProposalNetwork
 from maskrcnn_exp.model.sampling import BalancedSampler, SeededTransform
+from maskrcnn_exp.model.timm_backbone import build_timm_fpn, freeze_timm_stages, is_timm, timm_maps
+from maskrcnn_exp.model.timm_weights import load_timm_weights, normalisation_note
 from maskrcnn_exp.model.weights import load_backbone_weights, load_network_weights, match_published_eps
 from maskrcnn_exp.schema import BoxHeadConfig, MaskHeadConfig, ModelConfig
 
@@ -73,27 +75,57 @@ def build_maskrcnn(
         ConfigError: the backbone does not exist or cannot carry a pyramid.
         CheckpointError: a weights file is absent or does not fit.
     """
-    stages = build_stages(model.backbone, model.backbone_norm)
-    notes = []
-    if load_weights and model.backbone_weights != "none" and model.weights == "none":
-        notes += load_backbone_weights(stages, model.backbone, model.backbone_weights)
-    backbone = build_fpn(stages, model.backbone, model.fpn_channels, model.fpn_norm)
-    freeze_stages(backbone, model.trainable_stages)
-    network = _assemble(model, backbone, num_classes, detections_per_image, fast)
+    pretrained = load_weights and model.backbone_weights != "none" and model.weights == "none"
+    if is_timm(model.backbone):
+        backbone, strides, notes = _timm_backbone(model, pretrained)
+    else:
+        backbone, strides, notes = _torchvision_backbone(model, pretrained)
+    network = _assemble(model, backbone, strides, num_classes, detections_per_image, fast)
     if model.weights != "none":
         match_published_eps(network, model)
         notes += load_network_weights(network, model) if load_weights else []
     return network, notes
 
 
+def _torchvision_backbone(model: ModelConfig, pretrained: bool) -> tuple[BackboneWithFPN, list[int], list[str]]:
+    """Return the pyramid, the strides of its levels without the pooled one, and notes."""
+    stages = build_stages(model.backbone, model.backbone_norm)
+    notes = load_backbone_weights(stages, model.backbone, model.backbone_weights) if pretrained else []
+    backbone = build_fpn(stages, model.backbone, model.fpn_channels, model.fpn_norm)
+    freeze_stages(backbone, model.trainable_stages)
+    return backbone, list(STRIDES), notes
+
+
+def _timm_backbone(model: ModelConfig, pretrained: bool) -> tuple[BackboneWithFPN, list[int], list[str]]:
+    """Return the pyramid, the strides of its levels without the pooled one, and notes."""
+    maps = timm_maps(model.backbone, model.backbone_norm)
+    notes = []
+    if pretrained:
+        notes += load_timm_weights(maps, model.backbone, model.backbone_weights)
+        notes += normalisation_note(model.backbone, model.backbone_weights, model.image_mean, model.image_std)
+    freeze_timm_stages(maps, model.backbone, model.trainable_stages)
+    if maps.strides != list(STRIDES):
+        kept = _sizes_of(model.anchor_sizes, maps.strides)
+        notes.append(f"{model.backbone} has maps of stride {maps.strides} only: anchors of {kept} pixels")
+    return build_timm_fpn(maps, model.fpn_channels, model.fpn_norm), maps.strides, notes
+
+
+def _sizes_of(anchor_sizes: list[int], strides: list[int]) -> list[int]:
+    """Return the anchor sizes of the levels that there are; the last one is the pooled level's."""
+    return [size for size, stride in zip(anchor_sizes, STRIDES, strict=False) if stride in strides] + anchor_sizes[-1:]
+
+
 def _assemble(
-    model: ModelConfig, backbone: BackboneWithFPN, num_classes: int, detections_per_image: int, fast: bool
+    model: ModelConfig,
+    backbone: BackboneWithFPN,
+    strides: list[int],
+    num_classes: int,
+    detections_per_image: int,
+    fast: bool,
 ) -> MaskRCNN:
     channels = model.fpn_channels
-    anchors = _Float32Anchors(
-        tuple((size,) for size in model.anchor_sizes), (tuple(model.anchor_ratios),) * len(model.anchor_sizes)
-    )
-    strides = list(STRIDES)
+    sizes = _sizes_of(model.anchor_sizes, strides)
+    anchors = _Float32Anchors(tuple((size,) for size in sizes), (tuple(model.anchor_ratios),) * len(sizes))
     network = MaskRCNN(
         backbone,
         image_mean=model.image_mean,

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from maskrcnn_exp.diagnose import thresholds as limits
 from maskrcnn_exp.diagnose.curves import Curves
 from maskrcnn_exp.diagnose.prescriptions import check_data
 from maskrcnn_exp.diagnose.rules.evidence import curve, since, surety
-from maskrcnn_exp.diagnose.trends import finite, last, median
+from maskrcnn_exp.diagnose.trends import finite, last
 from maskrcnn_exp.diagnose.verdict import Severity, Verdict
 from maskrcnn_exp.record import tags
+
+if TYPE_CHECKING:
+    from maskrcnn_exp.diagnose.trends import Curve
 
 __all__ = ["labels_are_noisy", "objects_unannotated"]
 
@@ -18,7 +24,8 @@ __all__ = ["labels_are_noisy", "objects_unannotated"]
 def labels_are_noisy(curves: Curves) -> list[Verdict]:
     """Objects are told apart worse on the training pictures than on the validation's: labels there are wrong at random.
 
-    Training pictures are those that the network knows. Only where their labels contradict each other it does worse.
+    Training pictures are those that the network knows. Only where their labels contradict each other it does worse,
+    until it has learned the wrong ones by heart, so that the three epochs of the widest gap count.
     """
     seen, unseen = curves["roi/class_accuracy"], curves["roi/val_class_accuracy"]
     if curves.facts.classes == 1 or len(curves) < 2:
@@ -26,15 +33,12 @@ def labels_are_noisy(curves: Curves) -> list[Verdict]:
     # The training's is a mean over the epoch, the validation's of its end: half-way between two ends they compare.
     between = np.concatenate([[np.nan], (unseen[1:] + unseen[:-1]) / 2])
     gaps = (between - seen)[curves.settled :]
-    now = finite(gaps)[-limits.RECENT_LEAST :]
-    if len(now) < limits.RECENT_LEAST or not median(now) >= limits.LABELS_NOISY:
+    gap, place = _widest(gaps)
+    if not gap >= limits.LABELS_NOISY:
         return []
-    if not now.min() >= limits.LABELS_NOISY / 2:  # one evaluation out of line moves two of three
-        return []
-    gap = median(now)
     says = (
-        f"Objects of the training pictures are told apart worse than those of the validation's ({last(seen):.0%} and "
-        f"{last(unseen):.0%} of them right): labels of the training pictures are wrong at random."
+        f"Objects of the training pictures are told apart worse than those of the validation's, by {100 * gap:.0f} "
+        "points of accuracy: labels of the training pictures are wrong at random."
     )
     severity: Severity = "severe" if gap >= limits.LABELS_NOISY_SEVERE else "warning"
     evidence = (
@@ -43,11 +47,25 @@ def labels_are_noisy(curves: Curves) -> list[Verdict]:
         curve(curves, tags.train_loss_tag("loss_classifier")),
         curve(curves, tags.val_loss_tag("loss_classifier")),
     )
-    start = since(curves, np.concatenate([np.zeros(curves.settled, bool), gaps >= limits.LABELS_NOISY]))
+    start = curves.epoch(curves.settled + place)
     sure = surety(gap / limits.LABELS_NOISY, 0.7)
     looked = check_data("class balance, names that occur twice, objects annotated twice with two classes")
     line = "loss_classifier"
     return [Verdict("labels_are_noisy", "data", severity, sure, start, says, "wrong labels?", line, evidence, looked)]
+
+
+def _widest(gaps: Curve) -> tuple[float, int]:
+    """Return the median of the three neighbouring known gaps that is widest, and the place where they begin.
+
+    One evaluation out of line moves two of them, so the third must be half as wide at least. NaN without such three.
+    """
+    places = np.flatnonzero(np.isfinite(gaps))
+    if len(places) < limits.RECENT_LEAST:
+        return math.nan, 0
+    threes = np.lib.stride_tricks.sliding_window_view(gaps[places], limits.RECENT_LEAST)
+    medians = np.where(threes.min(axis=1) >= limits.LABELS_NOISY / 2, np.median(threes, axis=1), -np.inf)
+    widest = int(medians.argmax())
+    return float(medians[widest]), int(places[widest])
 
 
 def objects_unannotated(curves: Curves) -> list[Verdict]:

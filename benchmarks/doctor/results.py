@@ -26,7 +26,7 @@ _INTRO: Final = """\
 Written by `python -m benchmarks.doctor.results` from the curves in `benchmarks/doctor/curves`; nothing in it is typed.
 
 Each run is a real training of the `train` command, with one planted fault or none: drawn shapes (120 pictures of 96
-pixels, 10 epochs of 30 steps, other pictures for each seed) and cell nuclei (60 pictures of 256 pixels, 14 epochs).
+pixels, 10 epochs of 30 steps, other pictures for each seed) and cell nuclei (60 pictures of 256 pixels, 10 epochs).
 [`faults.py`](faults.py) says what was planted and which verdicts name it; a verdict that is true but tells another
 story does not count. Corrupted annotations are those of the training split, so that mask AP is measured against the
 truth; boxes, half of the objects, and empty masks are corrupted in both splits. *Named*: the first verdict after the

@@ -32,7 +32,7 @@ _RECIPES: Final[dict[str, tuple[str, ...]]] = {
     "nuclei": (
         "experiment=nuclei",
         "model.min_size=[192]",
-        "trainer.epochs=14",
+        "trainer.epochs=10",
         "schedule.warmup_steps=15",
     ),
 }

@@ -56,7 +56,7 @@ CHECK_DATA_HELP: Final = """usage: python -m maskrcnn_exp check-data dataset=…
 Says what is wrong with a dataset, which annotations or pictures, and what to do; the files are only read.
 
   fix=PATH.json        also write a repaired COCO file and PATH.json.changes.txt, which names every change;
-                       for a validation file, PATH.val.json
+                       for a validation file, PATH.val.json; yolo_seg, labelme and voc become COCO by it
   json=true            print the report as JSON
   pictures=false       look at the annotations alone, not into the picture files
   output=FOLDER        where report.json and the contact sheet worst.png go; runs/check_data/<time> by default

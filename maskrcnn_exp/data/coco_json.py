@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from maskrcnn_exp.data.coco_columns import Annotations, AnnotationsBuilder
-from maskrcnn_exp.data.formats.recognise import kind_of_json, recognise_folder
+from maskrcnn_exp.data.formats.recognise import hint_of_text, kind_of_json, recognise_folder
 from maskrcnn_exp.data.json_stream import JsonStream, opened_json
 from maskrcnn_exp.errors import DataError
 
@@ -55,6 +55,7 @@ def read_coco_file(path: Path) -> CocoFile:
     except (ValueError, RecursionError) as error:
         raise DataError(
             f"{path}: this is not JSON: {error}. Expected a COCO instances file. Is it whole, and the right file?"
+            f"{hint_of_text(path)}"
         ) from error
     if not images:
         raise DataError(f"{path}: the list `images` is empty. Expected at least one picture. Is it the right file?")

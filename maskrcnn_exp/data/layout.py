@@ -85,7 +85,9 @@ def _check_folder(root: Path) -> None:
 def _not_found(root: Path, looked_for: list[str], instead: str) -> DataError:
     there = ", ".join(sorted(entry.name for entry in root.iterdir())[:10]) or "nothing"
     layouts = "\n".join(f"  {layout}" for layout in looked_for)
-    looked = f"Looked for\n{layouts}\nbut the folder holds: {there}."
     if seems := recognise_folder(root):
-        return DataError(f"{root}: no usual layout found. It seems to be {seems}\n{looked}")
-    return DataError(f"{root}: no usual layout found. {looked} Name the parts instead: {instead}.")
+        return DataError(f"{root}: no usual layout found. It seems to be {seems}\nIf not, name the parts: {instead}.")
+    return DataError(
+        f"{root}: no usual layout found. Looked for\n{layouts}\nbut the folder holds: {there}. "
+        f"Name the parts instead: {instead}."
+    )

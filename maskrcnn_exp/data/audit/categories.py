@@ -12,6 +12,7 @@ import numpy.typing as npt
 from maskrcnn_exp.data.audit.case import Case
 from maskrcnn_exp.data.audit.findings import Findings, Severity
 from maskrcnn_exp.data.coco_columns import Id, as_id
+from maskrcnn_exp.data.coco_complaints import STUFF, of_stuff
 
 __all__ = ["CategoryList", "check_categories", "check_same_categories", "read_categories"]
 
@@ -89,6 +90,8 @@ def check_categories(case: Case, categories: CategoryList, labels: npt.NDArray[n
         "lose this class."
     )
     case.findings.add("category-id-zero", "note", "category", zero, says)
+    if of_stuff(categories.ids):
+        case.findings.add("stuff-classes", "warning", "file", [str(case.facts.path)], STUFF, "Name that file.")
     by_name: dict[str, list[int]] = defaultdict(list)
     for label, name in enumerate(categories.names):
         by_name[name].append(label)

@@ -88,21 +88,8 @@ def _not_coco(path: Path) -> DataError:
     try:
         read_coco_file(path)
     except DataError as error:
-        return DataError(f"{error}{_hint(path)}")
+        return error
     return DataError(f"{path}: the lists `images` and `categories` cannot be read. Is it a COCO instances file?")
-
-
-def _hint(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            begin = file.read(200).lstrip(b"\xef\xbb\xbf \t\r\n")
-    except OSError:
-        return ""
-    if begin.startswith(b"<"):
-        return " It begins like XML: Pascal VOC or CVAT? Export as COCO instances instead."
-    if begin[:1].isdigit():
-        return " It begins with numbers: YOLO labels or CSV? Export as COCO instances instead."
-    return ""
 
 
 @dataclass

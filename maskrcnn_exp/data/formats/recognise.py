@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from maskrcnn_exp.data.formats.yolo_places import find_yaml
 
-__all__ = ["kind_of_file", "kind_of_json", "recognise_folder"]
+__all__ = ["hint_of_text", "kind_of_file", "kind_of_json", "recognise_folder"]
 
 _LOOKED_AT: Final = 20  # files of a kind
 _LARGEST: Final = 50_000_000  # bytes of a JSON file that is parsed to see what it is
@@ -31,6 +31,24 @@ def kind_of_file(path: Path) -> str:
         return f", a YOLO dataset? It is read by: dataset=yolo_seg dataset.root={path}"
     if path.suffix == ".json":
         return f", which is read by: dataset=coco dataset.train.annotations={path} dataset.train.images=FOLDER"
+    return ""
+
+
+def hint_of_text(path: Path) -> str:
+    """Return " …" about a file that is no JSON, from its suffix and first bytes; "" where nothing is known."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(200).lstrip(b"\xef\xbb\xbf \t\r\n")
+    except OSError:
+        return ""
+    if path.suffix in (".yaml", ".yml"):
+        return f" A YOLO dataset? It is read by: dataset=yolo_seg dataset.root={path}"
+    if begin.startswith(b"<"):
+        return " It begins like XML: Pascal VOC or CVAT? Export as COCO instances instead."
+    if begin[:1].isdigit():
+        return " It begins with numbers: YOLO labels? Read by: dataset=yolo_seg dataset.root=FOLDER, that of data.yaml"
+    if begin.startswith((b"\x89PNG", b"\xff\xd8")):
+        return " It is a picture: instance masks? They are read by dataset=mask_png or dataset=voc."
     return ""
 
 
@@ -113,6 +131,8 @@ def _labelme(root: Path) -> str:
 def _json_files(root: Path) -> str:
     for file, content in _parsed_files(root):
         if isinstance(content, dict) and "images" in content and "annotations" in content:
+            if file.parent.name == "annotations" and file.name.startswith("instances_train"):
+                return f"a COCO dataset, which is read by: dataset=coco dataset.root={root}"
             return (
                 f"a folder with the COCO file {file.relative_to(root)}, which is read by: dataset=coco "
                 f"dataset.train.annotations={file} dataset.train.images=FOLDER"

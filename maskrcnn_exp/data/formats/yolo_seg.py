@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from maskrcnn_exp.data.formats.recognise import recognise_folder
 from maskrcnn_exp.data.formats.source import Source
-from maskrcnn_exp.data.formats.yolo_places import YoloPlaces, label_of, yolo_places
+from maskrcnn_exp.data.formats.yolo_places import YoloPlaces, find_yaml, label_of, yolo_places
 from maskrcnn_exp.data.pictures import picture_size
 from maskrcnn_exp.data.rle import Unusable
 from maskrcnn_exp.errors import DataError
@@ -35,6 +36,8 @@ def read_yolo_seg(root: Path) -> list[Source]:
     Raises:
         DataError: the dataset as a whole cannot be used.
     """
+    if root.is_dir() and find_yaml(root) is None and (seems := recognise_folder(root)):
+        raise DataError(f"{root}: there is no data.yaml. It seems to be {seems}")
     places = yolo_places(root)
     return [_split(places, pictures) for pictures in (places.train, places.val) if pictures is not None]
 

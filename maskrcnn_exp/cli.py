@@ -13,7 +13,7 @@ import click
 from maskrcnn_exp import __version__
 from maskrcnn_exp.cli_help import CHECK_DATA_HELP, EVALUATE_HELP, PREDICT_HELP, TRAIN_HELP
 from maskrcnn_exp.errors import ConfigError, Interrupted, UserError
-from maskrcnn_exp.record.secrets import mask_urls
+from maskrcnn_exp.record.secrets import mask_urls, refuse_typed_secrets
 
 __all__ = ["main"]
 
@@ -177,6 +177,7 @@ def _run_hydra(words: list[str]) -> None:
 
     if any(word.startswith("--exp") for word in words):  # --experimental-rerun reads a pickle, which may run anything
         raise ConfigError("--experimental-rerun is not for this program. A run goes on with its command and run_dir=….")
+    refuse_typed_secrets(words)
     register_schema()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and leaving with code 1
     # A launcher may write what `job` holds into a file: a password in a URL stays out of it.
@@ -231,8 +232,9 @@ def _train_job(config: Any) -> float | None:
         trial.mask_chance = mask_chance(plain.model.mask_loss.bce_weight, plain.model.mask_loss.dice_weight)
     settings = RunSettings(
         folder=Path(hydra_config.runtime.output_dir),
-        config_yaml=OmegaConf.to_yaml(config, resolve=True),
-        overrides=tuple(hydra_config.overrides.task),
+        config_yaml=mask_urls(OmegaConf.to_yaml(config, resolve=True)),
+        # As they were typed: iterating would put an environment variable's value in its place.
+        overrides=tuple(OmegaConf.to_container(hydra_config.overrides.task, resolve=False)),
     )
     return run(plain, settings, trial)
 

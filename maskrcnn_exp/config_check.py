@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ def check_config(config: TrainConfig) -> list[str]:
     _check_model(checks, config.model)
     _check_optimisation(checks, config)
     _check_trainer(checks, config.trainer)
+    _check_extras(checks, config)
     if isinstance(config.on_nan, RollbackConfig):
         checks.at_least("on_nan.max_rollbacks", config.on_nan.max_rollbacks, 1)
         factor = config.on_nan.lr_factor
@@ -214,6 +216,19 @@ def _check_optimisation(checks: _Checks, config: TrainConfig) -> None:
         for part in PARTS:
             limit = getattr(config.clip, part)
             checks.require(f"clip.{part}", limit, limit > 0, "> 0; inf logs without clipping")
+
+
+def _check_extras(checks: _Checks, config: TrainConfig) -> None:
+    """Check what optional packages are for, and that they are installed."""
+    checks.choice("logger.wandb.mode", config.logger.wandb.mode, "online", "offline", "disabled")
+    wanted = {
+        "model.backbone=timm/…": ("timm", config.model.backbone.startswith("timm/")),
+        "logger=wandb": ("wandb", config.logger.wandb.enabled),
+        "logger=mlflow": ("mlflow", config.logger.mlflow.enabled),
+    }
+    for words, (package, asked) in wanted.items():
+        if asked and find_spec(package) is None:
+            checks.problems.append(f"{words} needs {package}: pip install 'maskrcnn-exp[{package}]'")
 
 
 def _check_trainer(checks: _Checks, trainer: TrainerConfig) -> None:

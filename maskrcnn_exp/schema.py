@@ -25,6 +25,7 @@ __all__ = [
     "DiagnoseConfig",
     "GlobalClipConfig",
     "LabelmeConfig",
+    "LoggerConfig",
     "LossWeightConfig",
     "LrConfig",
     "MaskHeadConfig",
@@ -379,6 +380,43 @@ class RollbackConfig(OnNanConfig):
 
 
 @dataclass
+class CsvLoggerConfig:
+    """metrics.csv in the run's folder."""
+
+    enabled: bool = False
+
+
+@dataclass
+class WandbLoggerConfig:
+    """Weights & Biases. The key comes from `wandb login` or WANDB_API_KEY, never from here."""
+
+    enabled: bool = False
+    project: str = "maskrcnn-exp"
+    entity: str | None = None  # user or team; null: the account's default
+    name: str | None = None  # of the run; null: the run folder's name
+    mode: str = "online"  # online, offline (send it later with `wandb sync`), disabled
+
+
+@dataclass
+class MlflowLoggerConfig:
+    """MLflow. A password comes from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, never from here."""
+
+    enabled: bool = False
+    tracking_uri: str | None = None  # of the server; null: MLFLOW_TRACKING_URI, else MLflow's default
+    experiment: str = "maskrcnn-exp"
+    name: str | None = None  # of the run; null: the run folder's name
+
+
+@dataclass
+class LoggerConfig:
+    """Copies of the record beside TensorBoard's, which is always written: logger=csv, logger=[csv,mlflow]."""
+
+    csv: CsvLoggerConfig = field(default_factory=CsvLoggerConfig)
+    wandb: WandbLoggerConfig = field(default_factory=WandbLoggerConfig)
+    mlflow: MlflowLoggerConfig = field(default_factory=MlflowLoggerConfig)
+
+
+@dataclass
 class TrainConfig:
     """One training, whole."""
 
@@ -392,6 +430,7 @@ class TrainConfig:
     trainer: TrainerConfig = MISSING
     diagnose: DiagnoseConfig = field(default_factory=DiagnoseConfig)
     on_nan: OnNanConfig = field(default_factory=OnNanConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
     seed: int = 0  # of weights, order, augmentation and sampling
     run_dir: str = MISSING  # folder of the run
     resume: str = "auto"  # auto: the run folder's own last checkpoint; never; or a checkpoint file
@@ -415,6 +454,7 @@ _GROUPS: dict[str, dict[str, type[Any]]] = {
     "clip": {"none": NoClipConfig, "global": GlobalClipConfig, "per_part": PartClipConfig},
     "trainer": {"trainer": TrainerConfig},
     "diagnose": {"diagnose": DiagnoseConfig},
+    "logger": {"logger": LoggerConfig},
     "on_nan": {"stop": OnNanConfig, "rollback": RollbackConfig},
 }
 

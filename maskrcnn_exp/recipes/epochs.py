@@ -139,7 +139,7 @@ class Epochs:
         if result is not None:
             values |= result.values()
             if state.fabric.is_global_zero:
-                write_board_pages(self.saver.folder.folder.parent, epoch, result, self.data)
+                write_board_pages(self.saver.folder.folder.parent, epoch, result, self.data, self.saver.log)
         recorded = self.saver.log.epoch(epoch, values)
         notes = self.doctor.after_epoch(epoch, recorded, self.saver.log)
         self.console.print(_block(epoch, self.trainer.epochs, values, result, notes))

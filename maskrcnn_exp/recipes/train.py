@@ -17,6 +17,7 @@ from maskrcnn_exp.engine.runtime import launch, on_first, pass_signals_on
 from maskrcnn_exp.engine.saver import RunIdentity, Saver
 from maskrcnn_exp.errors import Interrupted, Pruned, UserError
 from maskrcnn_exp.recipes.epochs import Epochs, TrialHandle
+from maskrcnn_exp.recipes.loggers import open_sinks
 from maskrcnn_exp.recipes.non_finite import Crash, scale_lines
 from maskrcnn_exp.recipes.resume import find_checkpoints, open_log, start_or_resume
 from maskrcnn_exp.recipes.setup import (
@@ -120,6 +121,7 @@ def _train(
     )
     if fabric.is_global_zero:
         write_json_atomic(settings.folder / "environment.json", _environment(data, device_line))
+        log.share(open_sinks(config.logger, settings.folder, settings.config_yaml, console.print))
         if start.checkpoint is None:
             log.text("config", f"```yaml\n{settings.config_yaml}\n```", 0)
             log.text("groups", f"```\n{groups_table(group_rows(state))}\n```", 0)

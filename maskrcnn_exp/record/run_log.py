@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -15,6 +15,8 @@ from maskrcnn_exp.record.tags import EPOCH_TAGS, EXTRA_TAGS, STEP_TAGS
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from maskrcnn_exp.record.sinks import Sink
 
 __all__ = ["RunLog"]
 
@@ -32,6 +34,7 @@ class RunLog:
     def __init__(self, events: EventFile | None) -> None:
         """Use `open`, `resume` or `disabled`."""
         self._events = events
+        self._sinks: Sequence[Sink] = ()
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -78,12 +81,24 @@ class RunLog:
         if self._events:
             self._events.text(tag, markdown, step)
             self._events.flush()
+        for sink in self._sinks:
+            sink.text(tag, markdown, step)
 
     def image(self, tag: str, picture: bytes | NDArray[np.uint8], step: int) -> None:
         """Record a picture, PNG bytes or uint8 [h, w, 3] RGB; its tag is free."""
         if self._events:
             self._events.image(tag, picture, step)
             self._events.flush()
+        self.show(tag, picture, step)
+
+    def share(self, sinks: Sequence[Sink]) -> None:
+        """Hand to `sinks`, too, whatever is recorded from here on."""
+        self._sinks = tuple(sinks)
+
+    def show(self, tag: str, picture: bytes | NDArray[np.uint8], step: int) -> None:
+        """Hand the sinks a picture that the record itself does not hold."""
+        for sink in self._sinks:
+            sink.image(tag, picture, step)
 
     def offset(self) -> int:
         """Return the record's length on disk for a checkpoint, bytes; 0 where the log is disabled."""
@@ -93,11 +108,16 @@ class RunLog:
         """Take back what was recorded after `offset()` returned this number."""
         if self._events:
             self._events.cut(offset)
+        for sink in self._sinks:
+            sink.rewind()
 
-    def close(self) -> None:
-        """End the record. May be called twice."""
+    def close(self, *, failed: bool = False) -> None:
+        """End the record and its copies. May be called twice."""
         if self._events:
             self._events.close()
+        sinks, self._sinks = self._sinks, ()
+        for sink in sinks:
+            sink.close(failed=failed)
 
     def __enter__(self) -> Self:
         return self
@@ -105,7 +125,7 @@ class RunLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self.close(failed=error is not None)
 
     def _record(self, step: int, values: Mapping[str, float | None], allowed: frozenset[str]) -> dict[str, float]:
         unknown = [tag for tag in values if tag not in allowed]
@@ -116,6 +136,8 @@ class RunLog:
         if self._events and defined:
             self._events.scalars(defined, step)
             self._events.flush()
+            for sink in self._sinks:
+                sink.scalars(defined, step)
         return defined
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import unquote
 
-__all__ = ["mask_urls"]
+from maskrcnn_exp.errors import ConfigError
+
+__all__ = ["mask_urls", "refuse_typed_secrets"]
 
 _MASK: Final = "***"
 
@@ -48,6 +51,20 @@ def mask_urls(text: str) -> str:
     for pattern in (_WEB_PASSWORD, _OTHER_PASSWORD):
         text = pattern.sub(lambda match: match["before"] + _MASK, text)
     return _URL.sub(lambda url: _PARAMETER.sub(_mask_parameter, url[0]), text)
+
+
+def refuse_typed_secrets(words: Sequence[str]) -> None:
+    """Refuse a password in a logger's address before Hydra writes the words into the run's folder.
+
+    Raises:
+        ConfigError: a word of the group `logger` holds one.
+    """
+    for word in words:
+        if word.lstrip("+").startswith("logger.") and mask_urls(word) != word:
+            raise ConfigError(
+                f"{mask_urls(word)}: what is typed is written into the run's folder, so it may hold no password. "
+                "Leave it out and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+            )
 
 
 def _mask_parameter(match: re.Match[str]) -> str:

@@ -16,7 +16,7 @@ setup: .venv/.installed
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("Python 3.11 to 3.13 is needed: set PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,postgresql,joblib,submitit,samplers,timm,wandb,mlflow]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,postgresql,joblib,submitit,samplers,timm,wandb,mlflow,export]'
 	touch $@
 
 train: setup

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from maskrcnn_exp import __version__
-from maskrcnn_exp.cli_help import CHECK_DATA_HELP, EVALUATE_HELP, PREDICT_HELP, TRAIN_HELP
+from maskrcnn_exp.cli_help import CHECK_DATA_HELP, EVALUATE_HELP, EXPORT_HELP, PREDICT_HELP, TRAIN_HELP
 from maskrcnn_exp.errors import ConfigError, Interrupted, UserError
 from maskrcnn_exp.record.secrets import mask_urls, refuse_typed_secrets
 
@@ -32,6 +32,7 @@ def cli() -> None:
       python -m maskrcnn_exp train dataset=coco dataset.root=FOLDER model=mobilenet_v2_fpn
       python -m maskrcnn_exp evaluate checkpoint=runs/maskrcnn/RUN/checkpoints/best.pt
       python -m maskrcnn_exp predict checkpoint=runs/maskrcnn/RUN/checkpoints/best.pt images=pictures output=found
+      python -m maskrcnn_exp export runs/maskrcnn/RUN   as ONNX, or as torchvision's own weights
       python -m maskrcnn_exp diagnose runs/maskrcnn/RUN what is wrong, and the command that mends it
       python -m maskrcnn_exp compare runs/maskrcnn/*    which run is better, and why
       tensorboard --logdir runs/maskrcnn
@@ -85,6 +86,19 @@ def predict(words: tuple[str, ...]) -> int:
     from maskrcnn_exp.recipes.predict import run_words
 
     return run_words(words)
+
+
+@cli.command(
+    context_settings=_PASS_ON, add_help_option=False, short_help="Write a checkpoint as ONNX or torchvision weights."
+)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def export(words: tuple[str, ...]) -> None:
+    """Export a checkpoint: `export CHECKPOINT|RUN [format=onnx,torchvision]`."""
+    if _helped(words, EXPORT_HELP):
+        return
+    from maskrcnn_exp.recipes.export import run_words
+
+    run_words(words)
 
 
 @cli.command(short_help="Say what is wrong with runs, and the command that mends it.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["CHECK_DATA_HELP", "EVALUATE_HELP", "PREDICT_HELP", "TRAIN_HELP"]
+__all__ = ["CHECK_DATA_HELP", "EVALUATE_HELP", "EXPORT_HELP", "PREDICT_HELP", "TRAIN_HELP"]
 
 TRAIN_HELP: Final = """usage: python -m maskrcnn_exp train [group=choice …] [key=value …]
 
@@ -46,6 +46,24 @@ PREDICT_HELP: Final = """usage: python -m maskrcnn_exp predict checkpoint=PATH i
 
 A picture that cannot be read is named and left out; then the exit code is 3.
 """
+
+EXPORT_HELP: Final = """usage: python -m maskrcnn_exp export CHECKPOINT|RUN [format=onnx,torchvision] [key=value …]
+
+  python -m maskrcnn_exp export runs/maskrcnn/RUN                      its best.pt as RUN/export/best.onnx
+  python -m maskrcnn_exp export runs/maskrcnn/RUN format=torchvision   best.pth, best.json, load_torchvision.py
+
+Before a file is written, its network and the checkpoint's find objects in the same pictures; they must agree.
+
+  format=onnx                   one graph for pictures of any size, resizing and masks included, run by onnxruntime:
+                                pip install 'maskrcnn-exp[export]'
+  format=torchvision            a state dict that torchvision's own MaskRCNN loads, and what it takes to build it
+  output=DIR                    RUN/export if not given
+  images=FILE|DIR|GLOB          pictures to compare on; the run's validation pictures if not given
+  pictures=8                    how many
+  masks=small                   ONNX: masks as the mask head gives them, not pasted into the picture
+  key=value                     model.score_threshold, model.min_size, model.max_size, model.detections_per_image
+
+Exit code 5 where they do not agree or the network cannot be exported; then nothing is written."""
 
 CHECK_DATA_HELP: Final = """usage: python -m maskrcnn_exp check-data dataset=… [key=value …]
 

@@ -97,8 +97,8 @@ def train(
     config_dir = [] if origin.config_dir is None else ["--config-dir", origin.config_dir]
     log = folder.with_name(f"{folder.name}.log")
     child = subprocess.Popen(
-        [sys.executable, "-m", "maskrcnn_exp", "train", *config_dir, *typed],
-        cwd=origin.cwd,
+        [sys.executable, "-P", "-m", "maskrcnn_exp", "train", *config_dir, *typed],
+        cwd=origin.cwd,  # -P: a stranger's run may name a folder with a torch.py in it
         env=_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

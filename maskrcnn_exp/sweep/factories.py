@@ -16,11 +16,12 @@ import numpy as np
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner
-from optuna.samplers import BaseSampler, GridSampler, QMCSampler, RandomSampler
+from optuna.samplers import BaseSampler, CmaEsSampler, GridSampler, QMCSampler, RandomSampler
 from optuna.samplers.nsgaii import BaseCrossover
 
 from maskrcnn_exp.errors import ConfigError
 from maskrcnn_exp.named_code import named_class
+from maskrcnn_exp.sweep.cma_state import checking_its_state
 
 __all__ = ["make_pruner", "make_sampler"]
 
@@ -44,6 +45,8 @@ def make_sampler(
     cls = _class_of(config, "sampler", BaseSampler)
     arguments = _arguments(cls, config, "sampler")
     trial_seed = _mixed(seed, trial_number)
+    if issubclass(cls, CmaEsSampler):
+        cls = checking_its_state(cls)
     if issubclass(cls, GridSampler):
         arguments["search_space"] = dict(grid or {})
         arguments["seed"] = seed or 0  # every process must number the points of the grid alike

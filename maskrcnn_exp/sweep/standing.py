@@ -207,8 +207,10 @@ def seconds_of(trial: FrozenTrial) -> float:
 
 
 def run_folder(trial: FrozenTrial, folder: Path) -> Path:
-    """Return where the trial's run lies; by its number where nothing was noted."""
-    return folder / str(trial.user_attrs.get(FOLDER, trial.number))
+    """Return where the trial's run lies; by its number where nothing was noted, or a place outside of the study's."""
+    noted = Path(str(trial.user_attrs.get(FOLDER, trial.number)))
+    inside = not noted.is_absolute() and ".." not in noted.parts
+    return folder / (noted if inside else str(trial.number))
 
 
 def train_command(trial: FrozenTrial, command: str, fixed: Sequence[str] = ()) -> str:
@@ -220,7 +222,7 @@ def train_command(trial: FrozenTrial, command: str, fixed: Sequence[str] = ()) -
         fixed: Words that all trials of its study share, for such a trial.
     """
     words = trial.user_attrs.get(OVERRIDES)
-    if words is None:
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         words = [*fixed, *(f"{name}={_hydra_text(value)}" for name, value in trial.params.items())]
     return " ".join([command, shlex.join(words)]).strip()
 

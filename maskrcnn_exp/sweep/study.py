@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from maskrcnn_exp.errors import ConfigError
+from maskrcnn_exp.override_keys import refuse_hydra_words
 from maskrcnn_exp.sweep import attrs
 from maskrcnn_exp.sweep.objective import Direction
 from maskrcnn_exp.sweep.presence import Watch
@@ -182,6 +183,7 @@ class SharedStudy:
         trial = self.study.ask(dict(self.plan.distributions))
         trial.set_user_attr(attrs.LEASE, worker)
         words = self.plan.words(trial)
+        refuse_hydra_words(words)
         trial.set_user_attr(attrs.OVERRIDES, words)
         trial.set_user_attr(attrs.FOLDER, str(trial.number))
         self._given.add(trial.number)

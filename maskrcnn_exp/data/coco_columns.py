@@ -25,6 +25,7 @@ Floats = npt.NDArray[np.float64]
 Id = int | str
 
 _PIECES = 512
+_LARGEST_AREA = 1e10  # pixels; pycocotools evaluates no object beyond it
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Annotations:
     rle_sizes: Ints  # [annotations, 2], height and width that an RLE was made for; 0 for polygons
     unusable: dict[str, Ints]  # reason -> annotations
     lost_parts: int  # polygon parts dropped from their instances
+    odd_areas: list[Id]  # annotations whose area COCO would not count with; it is measured instead
+    odd_boxes: list[Id]  # the same of a bbox
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -77,6 +80,8 @@ class AnnotationsBuilder:
     _rle_sizes: array[int] = field(default_factory=lambda: array("q"))
     _unusable: dict[str, list[int]] = field(default_factory=dict)
     _lost_parts: int = 0
+    _odd_areas: list[Id] = field(default_factory=list)
+    _odd_boxes: list[Id] = field(default_factory=list)
 
     def add(self, batch: list[Any]) -> None:
         """Append some annotations. Nothing is refused: what is wrong with one is noted."""
@@ -88,16 +93,15 @@ class AnnotationsBuilder:
         self._ids.add(ids)
         self._image_ids.add(_ids([entry.get("image_id") for entry in entries]))
         self._category_ids.add(_ids([entry.get("category_id") for entry in entries]))
-        self._crowd.add(np.array([bool(entry.get("iscrowd")) for entry in entries], dtype=bool))
-        self._areas.add(_numbers([entry.get("area") for entry in entries]))
-        self._boxes.add(_boxes([entry.get("bbox") for entry in entries]))
+        self._add_crowd([entry.get("iscrowd") for entry in entries])
+        self._add_measures(ids, [entry.get("area") for entry in entries], [entry.get("bbox") for entry in entries])
         self._add_outlines([entry.get("segmentation") for entry in entries])
 
     def finish(self) -> Annotations:
         segments, bad_rows = self._segments.finish()
         rows = np.array(self._rows, dtype=np.int64)
         number_of_row = np.flatnonzero(rows >= 0)
-        unusable = {reason: np.array(numbers, dtype=np.int64) for reason, numbers in self._unusable.items()}
+        unusable = {reason: np.array(numbers, dtype=np.int64) for reason, numbers in sorted(self._unusable.items())}
         unusable |= {reason: number_of_row[bad] for reason, bad in bad_rows.items() if len(bad)}
         for numbers in unusable.values():
             rows[numbers] = -1
@@ -113,7 +117,28 @@ class AnnotationsBuilder:
             rle_sizes=np.array(self._rle_sizes, dtype=np.int64).reshape(-1, 2),
             unusable=unusable,
             lost_parts=self._lost_parts,
+            odd_areas=self._odd_areas,
+            odd_boxes=self._odd_boxes,
         )
+
+    def _add_crowd(self, marks: list[Any]) -> None:
+        """A mark that is neither 0 nor 1 is not guessed: as a crowd the object would be lost as a target."""
+        fine = [mark is None or (isinstance(mark, int | float) and mark in (0, 1)) for mark in marks]
+        if not all(fine):
+            odd = self._unusable.setdefault("iscrowd that is neither 0 nor 1", [])
+            odd += [len(self._rows) + place for place, is_fine in enumerate(fine) if not is_fine]
+        self._crowd.add(np.array([mark == 1 for mark in marks], dtype=bool))
+
+    def _add_measures(self, ids: npt.NDArray[Any], areas: list[Any], boxes: list[Any]) -> None:
+        """Take areas and boxes; a measure that COCO would not count with becomes nan and is noted."""
+        area, box = _numbers(areas), _boxes(boxes)
+        corners = box.reshape(-1, 4)
+        area[~((area >= 0) & (area <= _LARGEST_AREA))] = np.nan
+        corners[~(np.isfinite(corners).all(axis=1) & (corners[:, 2:] > 0).all(axis=1))] = np.nan
+        for odd, values, bad in ((self._odd_areas, areas, area), (self._odd_boxes, boxes, corners[:, 0])):
+            odd += [ids.tolist()[place] for place in np.flatnonzero(np.isnan(bad)) if values[place] is not None]
+        self._areas.add(area)
+        self._boxes.add(box)
 
     def _add_outlines(self, outlines: list[Any]) -> None:
         for are_lists, some in groupby(outlines, key=lambda outline: type(outline) is list):
@@ -168,8 +193,8 @@ class AnnotationsBuilder:
 
 
 def as_id(value: object) -> Id | None:
-    """Return an id as the JSON file has it, 3.0 as 3; None where it is no id at all."""
-    if isinstance(value, int | str):
+    """Return an id as the JSON file has it, 3.0 as 3; None where it is no id at all, as true is none."""
+    if isinstance(value, int | str) and not isinstance(value, bool):
         return value
     return int(value) if isinstance(value, float) and value.is_integer() else None
 

@@ -37,6 +37,12 @@ def notes_on(annotations: Annotations, categories: tuple[Category, ...]) -> tupl
         notes.append(f"{annotations.lost_parts} polygon parts without 3 whole points were dropped from instances.")
     if of_stuff([category.id for category in categories]):
         notes.append(STUFF)
+    for name, odd in (("area", annotations.odd_areas), ("bbox", annotations.odd_boxes)):
+        if odd:
+            first = ", ".join(map(str, odd[:5]))
+            notes.append(
+                f"{len(odd)} annotations have a `{name}` that no mask has (ids {first}): it is measured instead."
+            )
     if len(annotations) == 0:
         notes.append("There are no annotations: every picture is a negative.")
     return tuple(notes)

@@ -22,7 +22,7 @@ from tests.recipes.conftest import SMALL, settings_for
 from tests.recipes.records import assert_same_checkpoint, assert_same_record
 
 LONG = pytest.mark.torture
-TRUNCATIONS, FLIPS = 200, 2_000
+TRUNCATIONS, FLIPS = 200, 1_000
 
 Train = Callable[..., float | None]
 

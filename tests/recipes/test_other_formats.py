@@ -105,10 +105,10 @@ def test_a_missing_root_is_a_matter_of_the_configuration(tmp_path: Path) -> None
 def test_findings_name_the_line_and_fix_writes_a_coco_file_without_it(tmp_path: Path) -> None:
     labels = {"train/a": f"{SQUARE}\n9 0 0 1 0 1 1\n", "train/b": "", "train/c": "0 0.5 0.5 0.1 0.1", "val/d": SQUARE}
     yolo(tmp_path / "set", labels, **SPLITS)
-    with pytest.raises(DataError, match="unknown-category-id"):
+    with pytest.raises(DataError, match="broken-polygon"):
         run_words(["dataset=yolo_seg", "dataset.root=set", "output=out"])
     found = {one["check"]: one for one in json.loads(Path("out/report.json").read_text())["findings"]}
-    assert found["unknown-category-id"]["ids"] == ["labels/train/a.txt:2"]
+    assert found["broken-polygon"]["ids"] == ["labels/train/a.txt:2"]
     assert found["no-outline"]["ids"] == ["labels/train/c.txt:1"]
     assert not {"no-box", "no-area", "string-image-id", "string-annotation-id", "picture-without-size"} & set(found)
     run_words(["dataset=yolo_seg", "dataset.root=set", "fix=coco.json", "output=again"])

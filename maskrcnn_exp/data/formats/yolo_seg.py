@@ -56,7 +56,7 @@ def _split(places: YoloPlaces, pictures: list[str]) -> Source:
         folder=places.root,
         images=[*images],
         categories=[{"id": number + 1, "name": name} for number, name in places.names.items()],
-        annotations=_Labels(places.root, images),
+        annotations=_Labels(places.root, images, frozenset(places.names)),
         notes=(f"{note}{unlabelled[0]} first.",) if unlabelled else (),
     )
 
@@ -75,6 +75,7 @@ class _Labels:
 
     root: Path
     images: list[dict[str, Any]]
+    classes: frozenset[int]
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for image in self.images:
@@ -89,16 +90,18 @@ class _Labels:
                 continue
             for number, line in enumerate(lines, start=1):
                 if words := line.split():
-                    yield {"id": f"{label}:{number}", "image_id": image["id"], **_object(words, image)}
+                    yield {"id": f"{label}:{number}", "image_id": image["id"], **_object(words, image, self.classes)}
 
 
-def _object(words: list[str], image: dict[str, Any]) -> dict[str, Any]:
+def _object(words: list[str], image: dict[str, Any], classes: frozenset[int]) -> dict[str, Any]:
     try:
         category, *shares = map(float, words)
     except ValueError:
         return {"category_id": _ANY, "segmentation": Unusable("line with something else than numbers"), "iscrowd": 0}
-    number = int(category) + 1 if category.is_integer() else None  # from 1, as 0 is the background of many tools
-    return {"category_id": number, "segmentation": _outline(shares, image), "iscrowd": 0}
+    if category not in classes:
+        return {"category_id": _ANY, "segmentation": Unusable("class that data.yaml does not name"), "iscrowd": 0}
+    # From 1, as 0 is the background of many tools.
+    return {"category_id": int(category) + 1, "segmentation": _outline(shares, image), "iscrowd": 0}
 
 
 def _outline(shares: list[float], image: dict[str, Any]) -> list[list[float]] | Unusable | None:
@@ -108,6 +111,6 @@ def _outline(shares: list[float], image: dict[str, Any]) -> list[list[float]] | 
     if not all(map(math.isfinite, shares)):
         return Unusable("line with numbers that are not finite")
     if any(abs(share - 0.5) > 0.5 + _FAR_OUTSIDE for share in shares):
-        return Unusable("corners far outside 0 … 1: pixels instead of shares?")
+        return Unusable("corners far outside 0 … 1, perhaps pixels")
     width, height = image["width"] or 0, image["height"] or 0
     return [[share * (height if place % 2 else width) for place, share in enumerate(shares)]]

@@ -89,10 +89,10 @@ def test_empty_and_absent_label_files_are_pictures_of_nothing_and_the_absent_are
     [
         ("0 0.5 0.5 0.2 0.2", "no segmentation"),
         ("0 0.5 0.5 0.2 0.2 0.99", "no segmentation"),
-        ("7 0.1 0.3 0.4 0.3 0.4 0.7", "unknown category_id"),
-        ("0.5 0.1 0.3 0.4 0.3 0.4 0.7", "unknown category_id"),
+        ("7 0.1 0.3 0.4 0.3 0.4 0.7", "class that data.yaml does not name"),
+        ("0.5 0.1 0.3 0.4 0.3 0.4 0.7", "class that data.yaml does not name"),
         ("0 0.1 0.3 0.4 0.3 0.4 0.7 0.99", "polygon with an odd number of coordinates"),
-        ("0 20 30 40 30 40 70", "corners far outside 0 … 1: pixels instead of shares?"),
+        ("0 20 30 40 30 40 70", "corners far outside 0 … 1, perhaps pixels"),
         ("0 0.1 0.3 0.4 nan 0.4 0.7", "line with numbers that are not finite"),
         ("cat 0.1 0.3 0.4 0.3 0.4 0.7", "line with something else than numbers"),
         ("0 0.1 0.3", "polygon with fewer than 3 points"),

@@ -192,6 +192,8 @@ def _run_hydra(words: list[str]) -> None:
     if any(word.startswith("--exp") for word in words):  # --experimental-rerun reads a pickle, which may run anything
         raise ConfigError("--experimental-rerun is not for this program. A run goes on with its command and run_dir=….")
     refuse_typed_secrets(words)
+    if {"--multirun", "-m"} & set(words) and {"--cfg", "-c", "--info", "-i"} & set(words):
+        raise ConfigError("--cfg and --info show one training: leave out --multirun and words with several values.")
     register_schema()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and leaving with code 1
     # A launcher may write what `job` holds into a file: a password in a URL stays out of it.

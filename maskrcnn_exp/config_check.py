@@ -95,11 +95,6 @@ def _check_dataset(checks: _Checks, dataset: DatasetConfig) -> None:
         checks.require("dataset.min_objects", dataset.min_objects, fine, "between 0 and dataset.max_objects")
         fine = 0 < dataset.min_radius <= dataset.max_radius <= 0.5
         checks.require("dataset.min_radius", dataset.min_radius, fine, "> 0 and ≤ dataset.max_radius ≤ 0.5")
-    if isinstance(dataset, CocoConfig | MaskPngConfig):
-        fine = 0 < dataset.val_fraction < 1
-        checks.require("dataset.val_fraction", dataset.val_fraction, fine, "between 0 and 1")
-        if dataset.root is None and dataset.train.annotations is None:
-            checks.problems.append(
     if isinstance(dataset, ConvertedConfig):
         checks.require("dataset.val_fraction", dataset.val_fraction, 0 < dataset.val_fraction < 1, "between 0 and 1")
         if dataset.root is None:
@@ -107,6 +102,11 @@ def _check_dataset(checks: _Checks, dataset: DatasetConfig) -> None:
         else:
             there = Path(dataset.root).exists()
             checks.require("dataset.root", dataset.root, there, "an existing path; nothing is there")
+    if isinstance(dataset, CocoConfig | MaskPngConfig):
+        fine = 0 < dataset.val_fraction < 1
+        checks.require("dataset.val_fraction", dataset.val_fraction, fine, "between 0 and 1")
+        if dataset.root is None and dataset.train.annotations is None:
+            checks.problems.append(
                 "the dataset has no place: give dataset.root=FOLDER, or dataset.train.images=FOLDER and "
                 "dataset.train.annotations=PATH."
             )

@@ -45,10 +45,10 @@ __all__ = [
     "SplitConfig",
     "TrainConfig",
     "TrainerConfig",
-    "register_schema",
-]
     "VocConfig",
     "YoloSegConfig",
+    "register_schema",
+]
 
 
 # --- dataset -----------------------------------------------------------------------------------------------
@@ -109,8 +109,6 @@ class MaskPngConfig(DatasetConfig):
 
 
 @dataclass
-class AugmentConfig:
-@dataclass
 class ConvertedConfig(DatasetConfig):
     """A dataset in another format, read as COCO. docs/your-data.md"""
 
@@ -133,6 +131,8 @@ class VocConfig(ConvertedConfig):
     """Pascal VOC's instance masks: `root` holds JPEGImages/, SegmentationObject/ and SegmentationClass/."""
 
 
+@dataclass
+class AugmentConfig:
     """What training pictures go through. Boxes are always recomputed from the transformed masks."""
 
     horizontal_flip: float = 0.5  # probability
@@ -356,6 +356,7 @@ class TrainerConfig:
     channels_last: bool = True  # memory format of the convolutions; faster on CPU and GPU, same result
     fast: bool = True  # false: torchvision's own code wherever ours gives the same numbers sooner; to compare
     sync_batchnorm: bool = False  # batch-norm statistics over all GPUs
+    detect_anomaly: bool = False  # autograd names the operation whose gradient is NaN; several times slower
     deterministic: bool = True  # refuse operations whose result depends on thread timing
 
 

@@ -71,6 +71,7 @@ def fabric_for(trainer: TrainerConfig) -> tuple[Fabric, str]:
     if accelerator == "gpu" and gpus < trainer.devices:
         raise ConfigError(f"trainer.devices={trainer.devices} GPUs were asked for, torch sees {gpus}. Use trainer=cpu.")
     set_determinism(trainer.deterministic)
+    torch.autograd.set_detect_anomaly(trainer.detect_anomaly)
     if accelerator == "cpu" and trainer.fast:
         keep_freed_memory()
     precision, reason = choose_precision(trainer.precision, accelerator)

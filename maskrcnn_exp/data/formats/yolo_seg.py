@@ -23,7 +23,6 @@ from maskrcnn_exp.errors import DataError
 __all__ = ["read_yolo_seg"]
 
 _BOX: Final = (4, 5)  # numbers after the class: a box, and one with its score
-_ANY: Final = 1  # class of what has no readable class; its reason is told all the same
 _FAR_OUTSIDE: Final = 1.0  # widths or heights beyond the picture: not shares, but pixels
 
 
@@ -86,7 +85,12 @@ class _Labels:
                 lines = (self.root / label).read_text(encoding="utf-8-sig").splitlines()
             except (OSError, ValueError):
                 outline = Unusable("label file is not text")
-                yield {"id": label, "image_id": image["id"], "category_id": _ANY, "segmentation": outline}
+                yield {
+                    "id": label,
+                    "image_id": image["id"],
+                    "category_id": min(self.classes) + 1,
+                    "segmentation": outline,
+                }
                 continue
             for number, line in enumerate(lines, start=1):
                 if words := line.split():
@@ -94,12 +98,13 @@ class _Labels:
 
 
 def _object(words: list[str], image: dict[str, Any], classes: frozenset[int]) -> dict[str, Any]:
+    unusable = {"category_id": min(classes) + 1, "iscrowd": 0}  # any class, so that its own reason is told
     try:
         category, *shares = map(float, words)
     except ValueError:
-        return {"category_id": _ANY, "segmentation": Unusable("line with something else than numbers"), "iscrowd": 0}
+        return {**unusable, "segmentation": Unusable("line with something else than numbers")}
     if category not in classes:
-        return {"category_id": _ANY, "segmentation": Unusable("class that data.yaml does not name"), "iscrowd": 0}
+        return {**unusable, "segmentation": Unusable("class that data.yaml does not name")}
     # From 1, as 0 is the background of many tools.
     return {"category_id": int(category) + 1, "segmentation": _outline(shares, image), "iscrowd": 0}
 

@@ -110,6 +110,14 @@ def test_a_line_that_cannot_be_used_is_named_and_its_picture_is_no_negative(
     }
 
 
+def test_class_numbers_may_begin_anywhere(tmp_path: Path) -> None:
+    lines = "7" + SQUARE[1:]
+    root = yolo(tmp_path, {"a": f"{lines}\n{SQUARE}", "b": "cat", "c": lines, "d": lines}, names={7: "cat"})
+    found = left_out(root)
+    assert found["class that data.yaml does not name"] == ["labels/a.txt:2"]
+    assert found["line with something else than numbers"] == ["labels/b.txt:1"]
+
+
 def test_a_label_file_that_is_not_text_is_named(tmp_path: Path) -> None:
     root = yolo(tmp_path, dict.fromkeys("abcd", SQUARE))
     (root / "labels/b.txt").write_bytes(b"\x80\xff\x00")

@@ -1,0 +1,43 @@
+"""What users of other Hydra projects type by habit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.commands import run_command
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def test_shell_completion_installs(tmp_path: Path) -> None:
+    done = run_command("train", "-sc", "install=bash", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "hydra_bash_completion()" in done.stdout
+    assert "COMP_LINE" in done.stdout
+
+
+@pytest.mark.parametrize(("typed", "offered"), [("lr.mask_m", "lr.mask_mult="), ("model=ti", "model=tiny")])
+def test_shell_completion_knows_groups_and_keys(tmp_path: Path, typed: str, offered: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "COMP_LINE": f"maskrcnn-exp {typed}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "maskrcnn_exp", "train", "-sc", "query=bash"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert offered in done.stdout.split(), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("flags", [["--cfg", "job", "--multirun"], ["-m", "-c", "all"]])
+def test_showing_a_multirun_is_one_message(tmp_path: Path, flags: list[str]) -> None:
+    done = run_command("train", *flags, "lr.mask_mult=1,2", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "leave out --multirun" in done.stderr
+    assert "Traceback" not in done.stderr

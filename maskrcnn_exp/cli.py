@@ -185,7 +185,7 @@ def _run_hydra(words: list[str]) -> None:
     """Let Hydra compose the configuration and call the training, in one job or in a sweep's many."""
     import hydra
 
-    from maskrcnn_exp.compose import conf_dir
+    from maskrcnn_exp.compose import conf_dir, explain
     from maskrcnn_exp.hydra_guard import composing_is_guarded
     from maskrcnn_exp.schema import register_schema
 
@@ -221,8 +221,13 @@ def _run_hydra(words: list[str]) -> None:
             return None
 
     sys.argv = [command[0], *words]
-    with composing_is_guarded():
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
+    try:
+        with composing_is_guarded():
+            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
+    except _configuration_errors() as error:  # one of them is an OSError as well, so they are not left to `_guarded`
+        from maskrcnn_exp.problems import all_problems
+
+        raise all_problems(words, explain(error)) from error
     if failed:
         raise failed[0]
 

@@ -6,6 +6,7 @@
     ├── DataError        exit 3  pictures or annotations
     ├── DivergedError    exit 4  a loss or a gradient is no longer finite
     └── CheckpointError  exit 5  a checkpoint is absent, damaged or does not fit
+        └── WriteError   exit 5  the disk is full, or a folder of ours is read-only or gone
 
     Interrupted          exit 130  not an error: SIGINT or SIGTERM came, the state is saved
     Pruned                         not an error: a study stopped this trial, the state is saved
@@ -15,6 +16,7 @@ A message says what is wrong, what was found, what was expected, where, and what
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "Pruned",
     "UserError",
 ]
+    "WriteError",
 
 
 class UserError(Exception):
@@ -72,7 +75,27 @@ class CheckpointError(UserError):
 
 
 class Interrupted(Exception):  # noqa: N818 - it names an event, not a fault
-    """SIGINT or SIGTERM arrived; what was done so far is saved."""
+class WriteError(CheckpointError):
+    """What a run or a study writes cannot be written. What was written before is whole."""
+
+    @classmethod
+    def of(cls, error: OSError, folder: Path) -> WriteError | None:
+        """Return what to say of an OSError of a run or study in `folder`; None where it is not about writing there."""
+        name = error.filename if isinstance(error.filename, str | Path) else None
+        inside = name is not None and Path(name).absolute().is_relative_to(folder.absolute())
+        if not inside and error.errno not in _CANNOT_WRITE:
+            return None
+        gone = "" if folder.is_dir() else " (the folder itself is gone)"
+        return cls(
+            f"{name or folder}: could not be written: {error.strerror or error}{gone}. What was saved before is whole. "
+            "Make room on the disk, or mend what keeps the folder from being written, and type the same command again."
+        )
+
+
+_CANNOT_WRITE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.ESTALE))
+
+
+    """A signal to stop arrived, or nobody reads the output any more; what was done so far is saved."""
 
     exit_code = 130
 

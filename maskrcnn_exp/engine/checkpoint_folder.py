@@ -71,7 +71,7 @@ class CheckpointFolder:
         Raises:
             OSError: the disk is full, or the folder cannot be written.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(exist_ok=True)  # a run's folder that is gone is not made anew
         numbered = [self.folder / f"epoch_{epoch:04d}.pt"] if epoch is not None and self.keep > 0 else []
         first, *links = [*numbered, *([self.best] if best else []), self.last]
         write_checkpoint(first, checkpoint, hurry)

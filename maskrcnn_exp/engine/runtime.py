@@ -17,6 +17,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
 
 from maskrcnn_exp.errors import Interrupted, UserError
+from maskrcnn_exp.stop import STOP_SIGNALS
 
 __all__ = [
     "build_fabric",
@@ -146,20 +147,20 @@ def set_determinism(deterministic: bool) -> None:
 
 @contextmanager
 def pass_signals_on(several: bool) -> Iterator[None]:
-    """In the parent of spawned processes, hand SIGINT and SIGTERM to them and wait for them to save.
+    """In the parent of spawned processes, hand signals that ask to stop to them and wait for them to save.
 
-    A terminal's Ctrl-C reaches the children by itself; a SIGTERM to the parent does not.
+    A terminal's Ctrl-C reaches the children by itself; what is sent to the parent alone does not.
     """
     if not several:
         yield
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGTERM:
+        if number != signal.SIGINT:
             for child in multiprocessing.active_children():
                 child.terminate()
 
-    previous = {which: signal.signal(which, handle) for which in (signal.SIGINT, signal.SIGTERM)}
+    previous = {which: signal.signal(which, handle) for which in STOP_SIGNALS}
     try:
         yield
     finally:

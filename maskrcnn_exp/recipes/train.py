@@ -15,7 +15,7 @@ from maskrcnn_exp.engine.checkpoint_folder import CheckpointFolder
 from maskrcnn_exp.engine.meter import EpochMeter
 from maskrcnn_exp.engine.runtime import launch, on_first, pass_signals_on
 from maskrcnn_exp.engine.saver import RunIdentity, Saver
-from maskrcnn_exp.errors import Interrupted, Pruned, UserError
+from maskrcnn_exp.errors import Interrupted, Pruned, UserError, WriteError
 from maskrcnn_exp.recipes.epochs import Epochs, TrialHandle
 from maskrcnn_exp.recipes.loggers import open_sinks
 from maskrcnn_exp.recipes.non_finite import Crash, scale_lines
@@ -87,6 +87,11 @@ def _run_process(
         return _Outcome(objective=_train(fabric, config, settings, device_line, trial))
     except (UserError, Interrupted, Pruned) as error:
         return _Outcome(error=error)
+    except OSError as error:
+        told = WriteError.of(error, settings.folder)
+        if told is None:
+            raise
+        return _Outcome(error=told)
     finally:
         lock.release()
 
@@ -94,7 +99,8 @@ def _run_process(
 def _train(
     fabric: Fabric, config: TrainConfig, settings: RunSettings, device_line: str, trial: TrialHandle | None
 ) -> float | None:
-    console, trainer = Console.of_process(first=fabric.is_global_zero), config.trainer
+    trainer = config.trainer
+    console = Console.of_process(first=fabric.is_global_zero, outlives_reader=True)
     checkpoints = CheckpointFolder(settings.folder / "checkpoints", trainer.keep_checkpoints)
     if fabric.is_global_zero:
         remove_leftovers(settings.folder)
@@ -130,7 +136,7 @@ def _train(
     crash = Crash(config.on_nan, saver, BlackBox(settings.folder / "black_box"), data.train, console)
     epochs = Epochs(trainer, console, data, saver, crash, detections, doctor, trial)
     listed = _listed(settings, lists=fabric.is_global_zero and trial is None)
-    with listed, log, saver, stop_on_signals(epochs.say_signal) as stop:
+    with listed, log, saver, stop_on_signals(epochs.say_signal, also=lambda: console.closed) as stop:
         crash.prepare()
         epochs.run(stop)
         _say_suspects(epochs, settings.folder, log)

@@ -6,6 +6,7 @@ In a file or in CI the same text comes without colours, bars and control charact
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
 import time
@@ -93,30 +94,51 @@ class Progress(Protocol):
 class Console:
     """Prints for people: colours and a bar where `stream` is a terminal, plain text elsewhere."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        """`stream` is standard output where it is not given. Characters it cannot show become `?`."""
+    def __init__(self, stream: TextIO | None = None, *, outlives_reader: bool = False) -> None:
+        """`stream` is standard output where it is not given. Characters it cannot show become `?`.
+
+        Args:
+            outlives_reader: Where the reader of a pipe leaves, go on with standard error and set `closed`; without it
+                BrokenPipeError is raised.
+        """
         self._stream = sys.stdout if stream is None else stream
         if isinstance(self._stream, io.TextIOWrapper):
             # A Windows or LANG=C stream cannot encode 📊, and a run must not die of that.
             self._stream.reconfigure(errors="replace")
         self._rich = _rich_console(self._stream) if self._stream.isatty() else None
+        self._outlives_reader = outlives_reader
+        self.closed = False  # the reader of standard output is gone; what is printed goes to standard error
 
     @classmethod
-    def of_process(cls, *, first: bool) -> Console:
+    def of_process(cls, *, first: bool, outlives_reader: bool = False) -> Console:
         """Return standard output for the first of several processes, silence for the others."""
-        return cls() if first else cls(_Nowhere())
+        return cls(outlives_reader=outlives_reader) if first else cls(_Nowhere())
 
     def print(self, text: str) -> None:
         """Print `text` as it is, with notes in colour on a terminal; above the bar while one is shown."""
         if self._rich is None:
-            self._stream.write(f"{text}\n")
-            self._stream.flush()
+            try:
+                self._stream.write(f"{text}\n")
+                self._stream.flush()
+            except BrokenPipeError:
+                if not self._outlives_reader:
+                    raise
+                self._lose_reader(text)
             return
         from rich.text import Text
 
         styled = Text(text)
         styled.highlight_regex(re.compile(r"←.*"), "yellow")
         self._rich.print(styled, soft_wrap=True)
+
+    def _lose_reader(self, text: str) -> None:
+        """Go on with standard error, or with nothing where that is gone too."""
+        # The interpreter flushes the stream once more at its end; that must not fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+        self._stream, was_closed = (_Nowhere() if self.closed else sys.stderr), self.closed
+        self.closed = True
+        if not was_closed:
+            self.print(f"the reader of standard output is gone: the run saves and ends\n{text}")
 
     @contextmanager
     def progress(self, total_steps: int, done: int = 0, description: str = "") -> Iterator[Progress]:

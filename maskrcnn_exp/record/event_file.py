@@ -7,6 +7,7 @@ from exactly there: what was written after the checkpoint and then trained again
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import time
@@ -144,6 +145,8 @@ class EventFile:
         On the disk, because a checkpoint that outlives its record in a power cut could not be resumed.
         """
         self.flush(sync=True)
+        if not self.path.exists():  # whoever took the folder away took the record along: these bytes are lost
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
         return self._written
 
     def cut(self, offset: int) -> None:

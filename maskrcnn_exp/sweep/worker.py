@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from maskrcnn_exp.errors import BusyError, ConfigError, DataError, DivergedError, Interrupted, Pruned, UserError
 from maskrcnn_exp.record.secrets import mask_urls
+from maskrcnn_exp.stop import STOP_SIGNALS
 from maskrcnn_exp.sweep import attrs
 from maskrcnn_exp.sweep.objective import Metric
 from maskrcnn_exp.sweep.outcome import list_for_tensorboard, objective_of, summary_of
@@ -241,11 +242,11 @@ def _is_submitits(error: BaseException | None) -> bool:
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    """Take back SIGINT and SIGTERM from a program that leaves its handlers behind: this worker would hear nothing."""
+    """Take back what asks to stop from a program that leaves its handlers behind: this worker would hear nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {which: signal.getsignal(which) for which in (signal.SIGINT, signal.SIGTERM)}
+    before = {which: signal.getsignal(which) for which in STOP_SIGNALS}
     try:
         yield
     finally:

@@ -61,6 +61,8 @@ def _run(words: tuple[str, ...], output: str, threads: int) -> None:
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     os.dup2(file, 1)
     os.dup2(file, 2)
+    # Loader workers are forked from the run, as by default on Linux; a signal to the group would end a fork server.
+    multiprocessing.set_start_method("fork", force=True)
     import torch
 
     from maskrcnn_exp.cli import main

@@ -12,7 +12,7 @@ import click
 
 from maskrcnn_exp import __version__
 from maskrcnn_exp.cli_help import CHECK_DATA_HELP, EVALUATE_HELP, EXPORT_HELP, PREDICT_HELP, TRAIN_HELP
-from maskrcnn_exp.errors import ConfigError, Interrupted, UserError
+from maskrcnn_exp.errors import ConfigError, Interrupted, UserError, WriteError
 from maskrcnn_exp.record.secrets import mask_urls, refuse_typed_secrets
 
 __all__ = ["main"]
@@ -228,6 +228,9 @@ def _run_hydra(words: list[str]) -> None:
         from maskrcnn_exp.problems import all_problems
 
         raise all_problems(words, explain(error)) from error
+    except BrokenPipeError as error:  # a study's workers have saved by now
+        _forget_stdout()
+        raise Interrupted from error
     if failed:
         raise failed[0]
 
@@ -278,13 +281,23 @@ def _guarded(command: Callable[[], object]) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         return Interrupted.exit_code
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; closing must not fail
+        _forget_stdout()
         return 1
+    except OSError as error:
+        told = WriteError.of(error, Path.cwd())
+        if told is None:
+            raise
+        return _say(told, told.exit_code)
     except _configuration_errors() as error:
         from maskrcnn_exp.compose import explain
 
         return _say(explain(error), 2)
     return code if isinstance(code, int) else 0
+
+
+def _forget_stdout() -> None:
+    """The reader left; that the interpreter flushes the stream at its end must not fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _configuration_errors() -> tuple[type[Exception], ...]:

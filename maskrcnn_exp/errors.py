@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
+from pathlib import Path
 
 __all__ = [
     "BusyError",
@@ -28,8 +29,8 @@ __all__ = [
     "Interrupted",
     "Pruned",
     "UserError",
-]
     "WriteError",
+]
 
 
 class UserError(Exception):
@@ -74,7 +75,6 @@ class CheckpointError(UserError):
     exit_code = 5
 
 
-class Interrupted(Exception):  # noqa: N818 - it names an event, not a fault
 class WriteError(CheckpointError):
     """What a run or a study writes cannot be written. What was written before is whole."""
 
@@ -95,6 +95,7 @@ class WriteError(CheckpointError):
 _CANNOT_WRITE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.ESTALE))
 
 
+class Interrupted(Exception):  # noqa: N818 - it names an event, not a fault
     """A signal to stop arrived, or nobody reads the output any more; what was done so far is saved."""
 
     exit_code = 130

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from maskrcnn_exp.data.target import InstanceDataset, Sample
 from maskrcnn_exp.heap import give_pictures_back
+from maskrcnn_exp.stop import STOP_SIGNALS
 
 __all__ = ["EpochPlan", "TrainBatches", "ValidationSamples", "auto_workers", "sample_seed"]
 
@@ -172,6 +174,17 @@ class ValidationSamples:
         return (batch[0] for batch in self._loader)
 
 
+def _begin_work(worker: int) -> None:
+    """A signal that asks to stop goes to a terminal's whole group: the training answers it, and needs its workers.
+
+    SIGTERM stays, multiprocessing ends what is left with it.
+    """
+    for which in STOP_SIGNALS:
+        if which != signal.SIGTERM:
+            signal.signal(which, signal.SIG_IGN)
+    give_pictures_back(worker)
+
+
 def _loader(samples: _SeededSamples, keys: _Keys, workers: int, pin_memory: bool) -> DataLoader[Sample]:
     return DataLoader(
         samples,
@@ -180,6 +193,6 @@ def _loader(samples: _SeededSamples, keys: _Keys, workers: int, pin_memory: bool
         collate_fn=_as_list,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
-        worker_init_fn=give_pictures_back,
+        worker_init_fn=_begin_work,
         generator=torch.Generator(),  # the loader's own draws must not move the global generator
     )

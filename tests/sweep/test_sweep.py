@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from maskrcnn_exp.stop import STOP_SIGNALS
 from maskrcnn_exp.sweep import attrs
 from tests.commands import run_command
 from tests.sweep.sweeps import (
@@ -258,7 +259,13 @@ def test_our_own_command_turns_it_into_one_message_and_exit_code_2(tmp_path: Pat
     assert "Traceback" not in done.stderr + done.stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        *(pytest.param(number, marks=pytest.mark.slow) for number in STOP_SIGNALS if number != signal.SIGINT),
+    ],
+)
 def test_a_signal_ends_the_sweep_and_the_same_command_goes_on_in_mid_trial(
     number: signal.Signals, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import run_command
+from tests.recipes.conftest import SMALL
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -41,3 +42,17 @@ def test_showing_a_multirun_is_one_message(tmp_path: Path, flags: list[str]) -> 
     assert done.returncode == 2
     assert "leave out --multirun" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_debug_runs_one_batch_and_says_what_to_type_next(tmp_path: Path) -> None:
+    words = [word for word in SMALL if not word.startswith("trainer")]
+    done = run_command("train", *words, "trainer=debug", "trainer.accelerator=cpu", "run_dir=run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "trainer.limit_batches=1: a quick look at 1 batches per epoch" in done.stdout
+    assert "Epoch 1/1" in done.stdout
+    assert f"run: {tmp_path / 'run'}" in done.stdout  # where the outputs are
+    (again,) = (line for line in done.stdout.splitlines() if line.startswith("again: "))
+    command, typed = again.split()[:5], again.split()[5:]
+    assert command == "again: python -m maskrcnn_exp train".split()
+    assert set(typed) == {*words, "trainer=debug", "trainer.accelerator=cpu"}  # a run of its own: not in that folder
+    assert "\x1b" not in done.stdout

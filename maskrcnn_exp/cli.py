@@ -258,7 +258,7 @@ def _train_job(config: Any) -> float | None:
         folder=Path(hydra_config.runtime.output_dir),
         config_yaml=mask_urls(OmegaConf.to_yaml(config, resolve=True)),
         # As they were typed: iterating would put an environment variable's value in its place.
-        overrides=tuple(OmegaConf.to_container(hydra_config.overrides.task, resolve=False)),
+        overrides=tuple(map(str, OmegaConf.to_container(hydra_config.overrides.task, resolve=False) or ())),
     )
     return run(plain, settings, trial)
 

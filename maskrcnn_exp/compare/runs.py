@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from maskrcnn_exp.diagnose.curves import Curves
 from maskrcnn_exp.diagnose.own_record import is_own, latest_crash

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from maskrcnn_exp.diagnose.chance import LN2, mask_chance
 from maskrcnn_exp.model.parts import LOSSES, PARTS, Part

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from maskrcnn_exp.diagnose.curves import Crash, Curves
 from maskrcnn_exp.diagnose.facts import RunFacts

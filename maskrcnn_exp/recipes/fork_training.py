@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from maskrcnn_exp.diagnose.curves import Curves
 from maskrcnn_exp.diagnose.sources import curves_at

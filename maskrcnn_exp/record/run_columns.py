@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from maskrcnn_exp.errors import DataError
 from maskrcnn_exp.model.parts import LOSSES, PARTS

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import optuna
-import yaml  # type: ignore[import-untyped]
+import yaml
 from optuna.trial import FrozenTrial
 
 from maskrcnn_exp.override_keys import bare_key

@@ -53,6 +53,6 @@ def test_debug_runs_one_batch_and_says_what_to_type_next(tmp_path: Path) -> None
     assert f"run: {tmp_path / 'run'}" in done.stdout  # where the outputs are
     (again,) = (line for line in done.stdout.splitlines() if line.startswith("again: "))
     command, typed = again.split()[:5], again.split()[5:]
-    assert command == "again: python -m maskrcnn_exp train".split()
-    assert set(typed) == {*words, "trainer=debug", "trainer.accelerator=cpu"}  # a run of its own: not in that folder
+    assert command == ["again:", "python", "-m", "maskrcnn_exp", "train"]
+    assert set(typed) == {*words, "trainer=debug", "trainer.accelerator=cpu", "run_dir=run"}
     assert "\x1b" not in done.stdout

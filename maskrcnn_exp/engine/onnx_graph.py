@@ -24,6 +24,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
@@ -50,7 +51,7 @@ def to_onnx(network: MaskRCNN, metadata: Mapping[str, str], *, paste_masks: bool
     """Return the graph as the content of a .onnx file.
 
     Args:
-        network: torchvision's own, in eval mode, on the CPU; its transform is exchanged where masks stay small.
+        network: torchvision's own, in eval mode, on the CPU; its transform is exchanged.
         metadata: Goes into the file; onnxruntime gives it back as `custom_metadata_map`.
         paste_masks: Masks in the picture's pixels; else as the mask head gives them.
 
@@ -59,8 +60,7 @@ def to_onnx(network: MaskRCNN, metadata: Mapping[str, str], *, paste_masks: bool
     """
     import onnx
 
-    if not paste_masks:
-        network.transform = _SmallMasks.like(network.transform)
+    network.transform = _GraphTransform.like(network.transform, paste_masks=paste_masks)
     model = onnx.load_from_string(_traced(_Tuple(network).eval()))
     onnx.helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model)
@@ -129,14 +129,32 @@ class _Tuple(nn.Module):
         return tuple(found[name] for name in _OUTPUTS)
 
 
-class _SmallMasks(GeneralizedRCNNTransform):  # type: ignore[misc]
-    """Boxes go back to the picture's pixels, masks stay as the head gives them."""
+class _GraphTransform(GeneralizedRCNNTransform):  # type: ignore[misc]
+    """torchvision's resizing with sizes that come out as in eager mode; masks in the picture's pixels or small.
+
+    Traced, torchvision takes 1 / 200 · 160 · 200 in float32 and rounds down to 159: one row less, and every map is
+    another one. Eager takes 160 / 200 · 200 in float64. The exporter makes float32 of float64 scalars and of a number
+    over a tensor a reciprocal, so everything here is a tensor with one axis.
+    """
 
     @classmethod
-    def like(cls, other: GeneralizedRCNNTransform) -> _SmallMasks:
-        return cls(other.min_size, other.max_size, other.image_mean, other.image_std)
+    def like(cls, other: GeneralizedRCNNTransform, *, paste_masks: bool) -> _GraphTransform:
+        transform = cls(other.min_size, other.max_size, other.image_mean, other.image_std)
+        transform.paste_masks = paste_masks
+        return transform
+
+    def resize(self, image: Tensor, target: dict[str, Tensor] | None = None) -> tuple[Tensor, dict[str, Tensor] | None]:
+        sides = torch.onnx.operators.shape_as_tensor(image)[-2:].double()
+        limits = torch.tensor([self.min_size[-1], self.max_size], dtype=torch.float64)
+        shorter_longer = torch.cat([sides.amin(0, keepdim=True), sides.amax(0, keepdim=True)])
+        scale = (limits / shorter_longer).amin(0, keepdim=True)
+        height, width = (sides * scale).floor().long()
+        resized = interpolate(image[None], size=(height, width), mode="bilinear", align_corners=False)
+        return resized[0], target
 
     def postprocess(self, result: list[dict[str, Tensor]], image_shapes: Any, original_image_sizes: Any) -> Any:
+        if self.paste_masks:
+            return super().postprocess(result, image_shapes, original_image_sizes)
         small = [found.pop("masks") for found in result]
         result = super().postprocess(result, image_shapes, original_image_sizes)
         return [{**found, "masks": masks} for found, masks in zip(result, small, strict=True)]

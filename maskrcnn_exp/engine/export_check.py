@@ -75,7 +75,10 @@ class Agreement:
     def line(self) -> str:
         """Return the comparison in a sentence."""
         if self.detections == 0:
-            return f"{self.pictures} pictures: both find nothing, which shows little"
+            return (
+                f"{self.pictures} pictures: both find nothing, which shows nothing; images=… or a lower "
+                "model.score_threshold compares detections"
+            )
         return (
             f"{self.pictures} pictures, {self.agreeing} of {self.detections} detections agree ({self.paired} paired); "
             f"largest differences: box {self.box_pixels:.2g} px, score {self.score:.2g}, "

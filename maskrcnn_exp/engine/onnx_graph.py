@@ -10,8 +10,9 @@ These are torchvision's own names and units, so that what follows the network ne
 is what the mask head gives, [detections, 1, r, r], to be stretched over the box: a hundred pasted masks of a large
 picture are some hundred megabytes.
 
-torch's exporter that traces is used: the one built on torch.export stops at the sizes that depend on data in
-torchvision's detection code (torch 2.14, https://github.com/pytorch/vision/issues/9462).
+torch's exporter that traces is used: the one built on torch.export is not, see
+https://github.com/pytorch/vision/issues/9462. What Python decides is decided for the traced picture: torchvision's Swin
+shifts its windows only where a map is larger than one.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
+from torch.onnx.operators import shape_as_tensor
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
@@ -144,7 +146,7 @@ class _GraphTransform(GeneralizedRCNNTransform):  # type: ignore[misc]
         return transform
 
     def resize(self, image: Tensor, target: dict[str, Tensor] | None = None) -> tuple[Tensor, dict[str, Tensor] | None]:
-        sides = torch.onnx.operators.shape_as_tensor(image)[-2:].double()
+        sides = shape_as_tensor(image)[-2:].double()
         limits = torch.tensor([self.min_size[-1], self.max_size], dtype=torch.float64)
         shorter_longer = torch.cat([sides.amin(0, keepdim=True), sides.amax(0, keepdim=True)])
         scale = (limits / shorter_longer).amin(0, keepdim=True)

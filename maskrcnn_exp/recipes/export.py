@@ -110,8 +110,8 @@ def _export_onnx(export: _Export, path: Path, paste: bool) -> None:
         raise CheckpointError(
             f"{path.name} is not written: onnxruntime does not find what the checkpoint finds.\n"
             f"  {agreement.line()}\n  needed: {Agreement.tolerances()}\n"
-            f"With model.backbone={export.config.model.backbone} the graph may hold the sizes of one picture, "
-            "as it does for Swin. format=torchvision exports the weights."
+            "A network that decides by a picture's size, as Swin does with its windows, cannot be one graph for all. "
+            "format=torchvision exports the weights of torchvision's backbones."
         )
     write_onnx(path, content)
     export.console.print(f"written: {path} ({len(content) / 2**20:.1f} MiB)")

@@ -66,7 +66,7 @@ def test_one_detection_in_a_hundred_may_lie_on_a_threshold() -> None:
     assert not compared(found(*boxes), found(*boxes[:98])).holds
 
 
-def test_nothing_on_both_sides_is_said_to_show_little() -> None:
+def test_nothing_on_both_sides_is_said_to_show_nothing() -> None:
     total = compared(found(), found())
     assert total.holds
-    assert "find nothing" in total.line()
+    assert "shows nothing; images=… or a lower model.score_threshold" in total.line()

@@ -24,6 +24,7 @@ from maskrcnn_exp.data.coco_columns import as_id
 from maskrcnn_exp.data.coco_complaints import notes_on, nothing_usable
 from maskrcnn_exp.data.coco_index import CocoIndex, index_annotations
 from maskrcnn_exp.data.coco_json import CocoFile, read_coco_file
+from maskrcnn_exp.data.coco_measures import with_sound_measures
 from maskrcnn_exp.data.coco_pictures import Pictures, read_pictures
 from maskrcnn_exp.data.ground_truth import Rle, category_entries
 from maskrcnn_exp.data.masks import boxes_from_masks
@@ -82,8 +83,9 @@ class CocoDataset:
         categories = _categories(file)
         pictures, position_of, left_out, notes = read_pictures(file, images, check_files=check_pictures)
         label_of = {category.id: label for label, category in enumerate(categories, start=1)}
-        index, lost_all, bad_annotations = index_annotations(file.annotations, pictures, position_of, label_of)
-        if len(file.annotations) > 0 == len(index.ids):
+        annotations = with_sound_measures(file.annotations)
+        index, lost_all, bad_annotations = index_annotations(annotations, pictures, position_of, label_of)
+        if len(annotations) > 0 == len(index.ids):
             raise nothing_usable(file, bad_annotations)
         wanted = ~lost_all if keep_empty else index.counts()[0] > 0
         if not wanted.any():
@@ -101,7 +103,7 @@ class CocoDataset:
             positions=np.flatnonzero(wanted),
             categories=categories,
             left_out={**file.left_out, **left_out, **bad_annotations},
-            notes=(*file.notes, *notes_on(file.annotations, categories), *notes),
+            notes=(*file.notes, *notes_on(annotations, categories), *notes),
             annotations_left_out=sum(map(len, bad_annotations.values())),
         )
 

@@ -18,14 +18,15 @@ import numpy.typing as npt
 from maskrcnn_exp.data.rle import Unusable, checked_rle
 from maskrcnn_exp.data.segments import Segments, SegmentsBuilder
 
-__all__ = ["Annotations", "AnnotationsBuilder", "Id", "as_id", "id_array"]
+__all__ = ["ODD_CROWD", "Annotations", "AnnotationsBuilder", "Id", "as_id", "id_array"]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Id = int | str
 
 _PIECES = 512
-_LARGEST_AREA = 1e10  # pixels; pycocotools evaluates no object beyond it
+ODD_CROWD = "iscrowd that is neither 0 nor 1"
+"""A reason for which an annotation is unusable."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class Annotations:
     rle_sizes: Ints  # [annotations, 2], height and width that an RLE was made for; 0 for polygons
     unusable: dict[str, Ints]  # reason -> annotations
     lost_parts: int  # polygon parts dropped from their instances
-    odd_areas: list[Id]  # annotations whose area COCO would not count with; it is measured instead
-    odd_boxes: list[Id]  # the same of a bbox
+    odd_areas: list[Id]  # annotations whose area is there and no number
+    odd_boxes: list[Id]  # whose bbox is there and holds no number
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -125,18 +126,16 @@ class AnnotationsBuilder:
         """A mark that is neither 0 nor 1 is not guessed: as a crowd the object would be lost as a target."""
         fine = [mark is None or (isinstance(mark, int | float) and mark in (0, 1)) for mark in marks]
         if not all(fine):
-            odd = self._unusable.setdefault("iscrowd that is neither 0 nor 1", [])
+            odd = self._unusable.setdefault(ODD_CROWD, [])
             odd += [len(self._rows) + place for place, is_fine in enumerate(fine) if not is_fine]
         self._crowd.add(np.array([mark == 1 for mark in marks], dtype=bool))
 
     def _add_measures(self, ids: npt.NDArray[Any], areas: list[Any], boxes: list[Any]) -> None:
-        """Take areas and boxes; a measure that COCO would not count with becomes nan and is noted."""
+        """Take areas and boxes as they are, nan for what is no number."""
         area, box = _numbers(areas), _boxes(boxes)
-        corners = box.reshape(-1, 4)
-        area[~((area >= 0) & (area <= _LARGEST_AREA))] = np.nan
-        corners[~(np.isfinite(corners).all(axis=1) & (corners[:, 2:] > 0).all(axis=1))] = np.nan
-        for odd, values, bad in ((self._odd_areas, areas, area), (self._odd_boxes, boxes, corners[:, 0])):
-            odd += [ids.tolist()[place] for place in np.flatnonzero(np.isnan(bad)) if values[place] is not None]
+        nothing = np.isnan(box.reshape(-1, 4)).all(axis=1)
+        for odd, values, absent in ((self._odd_areas, areas, np.isnan(area)), (self._odd_boxes, boxes, nothing)):
+            odd += [ids.tolist()[place] for place in np.flatnonzero(absent) if values[place] is not None]
         self._areas.add(area)
         self._boxes.add(box)
 

@@ -24,6 +24,7 @@ HELP = """Usage: maskrcnn-exp [OPTIONS] COMMAND [ARGS]...
     python -m maskrcnn_exp train dataset=coco dataset.root=FOLDER model=mobilenet_v2_fpn
     python -m maskrcnn_exp evaluate checkpoint=runs/maskrcnn/RUN/checkpoints/best.pt
     python -m maskrcnn_exp predict checkpoint=runs/maskrcnn/RUN/checkpoints/best.pt images=pictures output=found
+    python -m maskrcnn_exp export runs/maskrcnn/RUN   as ONNX, or as torchvision's own weights
     python -m maskrcnn_exp diagnose runs/maskrcnn/RUN what is wrong, and the command that mends it
     python -m maskrcnn_exp compare runs/maskrcnn/*    which run is better, and why
     tensorboard --logdir runs/maskrcnn
@@ -40,6 +41,7 @@ Commands:
   compare     Say which run is better, why, and whether it is more than noise.
   diagnose    Say what is wrong with runs, and the command that mends it.
   evaluate    Evaluate a checkpoint: `evaluate checkpoint=PATH [overrides]`.
+  export      Write a checkpoint as ONNX or torchvision weights.
   predict     Find objects in pictures: overlays, COCO results, label files.
   train       Train; takes Hydra overrides: `train --help` lists them.
 """
@@ -68,7 +70,7 @@ def test_train_help_lists_groups_keys_and_examples(tmp_path: Path) -> None:
     result = run_command("train", "--help", cwd=tmp_path)
     assert result.returncode == 0
     for words in (
-        "dataset: coco, mask_png, shapes\n",
+        "dataset: coco, labelme, mask_png, shapes, voc, yolo_seg\n",
         "lr: differential, uniform\n",
         "mask_mult: 1.0",
         "lr.mask_mult=10",

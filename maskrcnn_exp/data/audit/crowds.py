@@ -27,7 +27,10 @@ def check_crowds(case: Case) -> None:
     case.annotations("no-iscrowd", "note", absent, says, "fix=PATH sets iscrowd 0.")
     case.repairs.set_absent_crowd = len(absent) > 0
     odd = np.flatnonzero(marks == CROWD_ODD).tolist()
-    says = 'iscrowd is neither 0 nor 1. It is taken as Python takes it: any text, "0" too, means a crowd.'
+    says = (
+        "iscrowd is neither 0 nor 1. It is not guessed: the object is left out and taught as background. Other tools "
+        'take it as Python does: any text, "0" too, means a crowd.'
+    )
     case.annotations("odd-iscrowd", "error", odd, says, "fix=PATH sets 0 or 1.")
     for number in odd:
         value = case.facts.odd_crowd[number]

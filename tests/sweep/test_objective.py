@@ -49,13 +49,14 @@ def test_every_tag_of_a_record_can_be_an_objective() -> None:
         assert parse_metric(tag).tag == tag
 
 
-def test_less_is_better_of_losses_seconds_memory_and_wrong_pixels_only() -> None:
+def test_less_is_better_of_losses_seconds_memory_errors_and_wrong_pixels_only() -> None:
     falling = {tag for tag in (*EPOCH_TAGS, *EXTRA_TAGS, *STEP_TAGS) if falls(tag)}
     losses = {f"loss/{split}_{loss}" for split in ("train", "val") for loss in LOSSES}
     steps = {"step/total", *(f"step/{loss}" for loss in LOSSES)}
     clocks = {"time/data_s", "time/step_s", "time/eval_s", "time/epoch_s"}
     others = {"loss/train_total", "loss/val", "memory/peak_gib", "mask/false_positive", "mask/false_negative"}
-    assert falling == losses | steps | clocks | others
+    errors = {f"certain_errors/{kind}" for kind in ("background", "classification", "localisation")}
+    assert falling == losses | steps | clocks | others | errors
 
 
 def test_an_unknown_tag_is_answered_with_the_nearest_one() -> None:

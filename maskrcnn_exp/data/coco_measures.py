@@ -25,7 +25,7 @@ def with_sound_measures(annotations: Annotations) -> Annotations:
     areas, boxes = annotations.areas.copy(), annotations.boxes_xywh.copy()
     odd_areas = ~np.isnan(areas) & ~((areas >= 0) & (areas <= _LARGEST_AREA))
     sound = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1)
-    odd_boxes: npt.NDArray[np.bool_] = ~np.isnan(boxes).all(axis=1) & ~sound
+    odd_boxes = np.logical_and(~np.isnan(boxes).all(axis=1), ~sound)
     areas[odd_areas] = np.nan
     boxes[~sound] = np.nan
     return replace(

@@ -93,6 +93,8 @@ def _unknown_key(text: str) -> str | None:
     word = full.group(1)
     if "/" in word or "." not in word:  # a group is typed without a dot
         return f"unknown config group or key {word}.{_did_you_mean(word, _groups())} Groups: {', '.join(_groups())}."
+    if choices := _choices_with(word):
+        return f"{word} is a key of {choices}, which is not the choice here: give it, too."
     return f"unknown key {word}.{_did_you_mean(word, _known_keys())} `train --cfg job` prints all keys."
 
 
@@ -127,6 +129,18 @@ def _groups() -> list[str]:
 
 def _choices(group: str) -> list[str]:
     return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+
+
+def _choices_with(word: str) -> str:
+    """Return the choices of its group that a key belongs to: "clip=per_part", "dataset=coco or voc"; "" for none."""
+    from omegaconf import OmegaConf
+
+    from maskrcnn_exp import schema
+
+    group = word.split(".")[0]
+    nodes = schema._GROUPS.get(group, {})
+    having = [name for name, node in nodes.items() if word in _dotted(group, OmegaConf.structured(node))]
+    return f"{group}={' or '.join(having)}" if having and len(nodes) > 1 else ""
 
 
 def _known_keys() -> list[str]:

@@ -142,7 +142,9 @@ ERRORS = {
     "model=tinny": "model=tinny: no such choice. Did you mean tiny?",
     "modle=tiny": "unknown config group or key modle. Did you mean model?",
     "model/mask_los=bce": "unknown config group or key model/mask_los. Did you mean model/mask_loss?",
-    "clip.mask=1": "unknown key clip.mask.",
+    "clip.mask=1": "clip.mask is a key of clip=per_part, which is not the choice here: give it, too.",
+    "dataset.root=x": "dataset.root is a key of dataset=coco or mask_png or yolo_seg or labelme or voc, which is not",
+    "clip.masks=1": "unknown key clip.masks. Did you mean clip.mask?",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +48,8 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             monkeypatch.setenv(spelling, "http://127.0.0.1:9")  # the discard port: refused at once
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
+    # urllib keeps the proxies of its first call for all later ones of the process.
+    monkeypatch.setattr(urllib.request, "_opener", None)
     before = torch.hub.get_dir()
     torch.hub.set_dir(str(tmp_path))
     yield tmp_path / "checkpoints"

@@ -15,8 +15,6 @@ import pytest
 from maskrcnn_exp.sweep import attrs
 from tests.sweep.sweeps import MULT, folder_of, start_sweep, starts_of, sweep, trials_of
 
-pytestmark = pytest.mark.slow
-
 KILLS = 50
 FIRST_TRIALS, MORE_TRIALS = 24, 8
 """A study that is over before its kills are, on a fast machine, is asked for more trials, as a user may."""
@@ -93,6 +91,7 @@ def check_whole(cwd: Path, url: str | None, n_trials: int) -> None:
         assert trial.value == pytest.approx(max(state["epochs"]))  # a record's numbers are float32
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("kind", ["journal", "postgresql"])
 def test_fifty_kills_at_random_moments_lose_and_repeat_nothing(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
@@ -122,6 +121,7 @@ def test_fifty_kills_at_random_moments_lose_and_repeat_nothing(
     assert resumed >= 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["journal", "postgresql"])
 def test_eight_workers_at_once_share_one_study(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     url = None if kind == "journal" else request.getfixturevalue("postgresql").new_database()
@@ -135,6 +135,7 @@ def test_eight_workers_at_once_share_one_study(kind: str, tmp_path: Path, reques
     assert len({trial.user_attrs[attrs.LEASE] for trial in trials}) >= 4
 
 
+@pytest.mark.slow
 def test_eight_commands_at_once_share_one_journal(tmp_path: Path) -> None:
     words = (MULT, "hydra.sweeper.n_trials=40", "epochs=3")
     started = [start_sweep(tmp_path, *words) for _ in range(8)]

@@ -21,6 +21,7 @@ __all__ = [
     "command",
     "different_base",
     "different_mult",
+    "more_variety",
     "recommended_norm",
     "rounded",
     "train_words",
@@ -84,6 +85,15 @@ def clip_of(curves: Curves, part: Part | None, why: str) -> Prescription | None:
 def check_data(why: str) -> Prescription:
     """Prescribe the audit of the data set; its words are the run's own."""
     return Prescription((), why, command="check-data")
+
+
+def more_variety(curves: Curves, why: str) -> Prescription | None:
+    """Prescribe an augmentation of sizes and colours; None where the run has one, or its configuration is unknown."""
+    augment = curves.facts.augment
+    varied = augment.get("photometric", 0) > 0 or augment.get("scale_max", 1) > augment.get("scale_min", 1)
+    if varied or not curves.facts.own:
+        return None
+    return Prescription((f"augment={'full' if augment.get('vertical_flip', 0) > 0 else 'photo'}",), why)
 
 
 def command(prescription: Prescription, overrides: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from maskrcnn_exp.diagnose import thresholds as limits
 from maskrcnn_exp.diagnose.curves import Curves
-from maskrcnn_exp.diagnose.prescriptions import check_data
+from maskrcnn_exp.diagnose.prescriptions import check_data, more_variety
 from maskrcnn_exp.diagnose.rules.evidence import number, surety
 from maskrcnn_exp.diagnose.verdict import Evidence, Prescription, Severity, Verdict
 
@@ -91,12 +91,8 @@ def few_pictures(curves: Curves) -> list[Verdict]:
 
 def _more_of_them(curves: Curves) -> Prescription:
     """Vary the pictures; where that is done already, nothing but more of them helps."""
-    augment = curves.facts.augment
-    varied = augment.get("photometric", 0) > 0 or augment.get("scale_max", 1) > augment.get("scale_min", 1)
-    if varied:
-        return check_data("counts objects and pictures of each split; more of them are needed")
-    choice = "full" if augment.get("vertical_flip", 0) > 0 else "photo"
-    return Prescription((f"augment={choice}",), "other sizes and colours of the same pictures are the next best thing")
+    varied = more_variety(curves, "other sizes and colours of the same pictures are the next best thing")
+    return varied or check_data("counts objects and pictures of each split; more of them are needed")
 
 
 def _verdict(

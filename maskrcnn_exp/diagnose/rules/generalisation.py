@@ -9,7 +9,7 @@ import numpy as np
 
 from maskrcnn_exp.diagnose import thresholds as limits
 from maskrcnn_exp.diagnose.curves import Curves
-from maskrcnn_exp.diagnose.prescriptions import rounded
+from maskrcnn_exp.diagnose.prescriptions import more_variety, rounded
 from maskrcnn_exp.diagnose.rules.evidence import curve, surety
 from maskrcnn_exp.diagnose.rules.outcome import recent, settled_trend, still_rising
 from maskrcnn_exp.diagnose.trends import finite, last, median, noise_of
@@ -104,12 +104,8 @@ def _train_fell(curves: Curves) -> bool:
 
 def _regularised(curves: Curves, best: int) -> Prescription:
     """Augment where little is done; else stop where validation was best, so that the schedule ends there."""
-    augment = curves.facts.augment
-    varied = augment.get("photometric", 0) > 0 or augment.get("scale_max", 1) > augment.get("scale_min", 1)
-    if curves.facts.own and not varied:
-        choice = "full" if augment.get("vertical_flip", 0) > 0 else "photo"
-        return Prescription((f"augment={choice}",), "pictures are shown without changes of size or colour")
-    return Prescription(
+    varied = more_variety(curves, "pictures are shown without changes of size or colour")
+    return varied or Prescription(
         (f"trainer.epochs={best}",), f"validation was best at epoch {best}: the schedule ends there then"
     )
 

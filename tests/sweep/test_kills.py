@@ -81,9 +81,14 @@ def kill_at_random(cwd: Path, words: tuple[str, ...], url: str | None, rng: rand
 def check_whole(cwd: Path, url: str | None, n_trials: int) -> None:
     trials = trials_of(cwd, url)
     assert [trial.number for trial in trials] == list(range(n_trials))
-    assert [trial.state.name for trial in trials] == ["COMPLETE"] * n_trials
     assert len({trial.params["lr.mask_mult"] for trial in trials}) == n_trials
-    for trial in trials:
+    complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    # The study gives a trial up whose workers die five times before a new epoch; a slow start is killed as often.
+    given_up = [trial.user_attrs[attrs.REASON] for trial in trials if trial.state.name == "FAIL"]
+    assert all("died 5 times in a row without a new epoch" in reason for reason in given_up), given_up
+    assert len(given_up) <= 1
+    assert len(complete) + len(given_up) == n_trials
+    for trial in complete:
         starts = starts_of(cwd, trial.number)
         assert starts == sorted(starts)  # each start went on at least where the one before began
         state = json.loads((folder_of(cwd) / str(trial.number) / "state.json").read_text())

@@ -59,8 +59,8 @@ def training_is_noisier(curves: Curves) -> list[Verdict]:
     A network that is shown wrong labels or masks at random cannot learn them, and does better where they are right.
     """
     gaps = {loss: _gap(curves, loss) for loss in _ROI_LOSSES}
-    if not all(math.isfinite(gap) for gap in gaps.values()):
-        return []
+    if not all(math.isfinite(gap) for gap in gaps.values()) or _gap(curves, "loss_objectness") >= limits.SPLIT_GAP:
+        return []  # proposals that are bad on one split alone leave its heads other boxes to judge
     worst = min(gaps, key=gaps.__getitem__)
     usual = float(np.median([gap for loss, gap in gaps.items() if loss != worst]))
     relative = gaps[worst] / usual

@@ -11,9 +11,9 @@ from maskrcnn_exp.diagnose import thresholds as limits
 from maskrcnn_exp.diagnose.curves import HEADS, Curves
 from maskrcnn_exp.diagnose.document import FINAL, RANGE, SHARE, SHARE_STRUGGLING, SHARE_UNDERTRAINED, spans
 from maskrcnn_exp.diagnose.prescriptions import check_data, different_mult
-from maskrcnn_exp.diagnose.rules.blame import blame_words, long_enough, mask_evidence, mask_level, mended
+from maskrcnn_exp.diagnose.rules.blame import blame_words, long_enough, mask_evidence, mended
 from maskrcnn_exp.diagnose.rules.evidence import curve, since, surety
-from maskrcnn_exp.diagnose.rules.outcome import box_ap_is_good, chance_of, recent
+from maskrcnn_exp.diagnose.rules.outcome import box_ap_is_good, chance_of, mask_level, recent, still_rising
 from maskrcnn_exp.diagnose.trends import finite, last, median
 from maskrcnn_exp.diagnose.verdict import Evidence, Prescription, Severity, Verdict
 from maskrcnn_exp.model.parts import LOSS_OWNER, LOSSES
@@ -126,8 +126,11 @@ def _comparison(curves: Curves, rule: str, what: str, outside: list[Evidence]) -
 
 
 def loss_stays_high(curves: Curves) -> list[Verdict]:
-    """A head's loss stays near a guess, late, and does not fall any more."""
-    if not long_enough(curves) or (curves.done or 1) < limits.LATE:
+    """A head's loss stays near a guess, late, and does not fall any more.
+
+    While box AP rises the loss says little: the classifier's own rises as the RPN proposes more objects.
+    """
+    if not long_enough(curves) or (curves.done or 1) < limits.LATE or still_rising(curves, curves.ap("bbox")):
         return []
     return [verdict for loss in ("loss_objectness", "loss_classifier") for verdict in _stays_high(curves, loss)]
 

@@ -9,8 +9,8 @@ from maskrcnn_exp.diagnose import thresholds as limits
 from maskrcnn_exp.diagnose.document import FINAL, spans
 from maskrcnn_exp.diagnose.prescriptions import check_data, different_mult
 from maskrcnn_exp.diagnose.rules.evidence import curve
-from maskrcnn_exp.diagnose.rules.outcome import chance_of
-from maskrcnn_exp.diagnose.trends import finite, last, log_drop, median
+from maskrcnn_exp.diagnose.rules.outcome import chance_of, mask_level
+from maskrcnn_exp.diagnose.trends import finite, last, log_drop
 from maskrcnn_exp.diagnose.verdict import Verdict
 from maskrcnn_exp.record import tags
 
@@ -24,7 +24,6 @@ __all__ = [
     "blame_words",
     "long_enough",
     "mask_evidence",
-    "mask_level",
     "mask_verdict",
     "mended",
     "speed",
@@ -84,15 +83,6 @@ def slowness(curves: Curves) -> float:
 def speed(curves: Curves, loss: str) -> float:
     """Return how far a training loss fell since the warm-up, as a logarithm; NaN where that is unknown."""
     return log_drop(curves.after_warmup(tags.train_loss_tag(loss)))
-
-
-def mask_level(curves: Curves) -> float:
-    """Return loss_mask over chance; over its own highest value where chance is unknown. The median of the last two."""
-    known = finite(curves.train("loss_mask"))
-    if not len(known):
-        return math.nan
-    chance = chance_of(curves, "loss_mask")
-    return median(known[-2:]) / (chance if math.isfinite(chance) else float(known.max()))
 
 
 def still_bad(curves: Curves) -> bool:

@@ -7,10 +7,11 @@ import math
 import numpy as np
 
 from maskrcnn_exp.diagnose import thresholds as limits
+from maskrcnn_exp.diagnose.chance import LN2, mean_mask_entropy
 from maskrcnn_exp.diagnose.curves import HEADS, Curves
 from maskrcnn_exp.diagnose.prescriptions import different_mult
 from maskrcnn_exp.diagnose.rules.evidence import LINES, NAMES, curve, number, surety
-from maskrcnn_exp.diagnose.rules.outcome import at_chance, learns_nothing
+from maskrcnn_exp.diagnose.rules.outcome import at_chance, chance_of, learns_nothing, masks_bad
 from maskrcnn_exp.diagnose.trends import finite, median
 from maskrcnn_exp.diagnose.verdict import Verdict
 from maskrcnn_exp.model.parts import Part
@@ -32,13 +33,22 @@ def burnt_part(curves: Curves) -> list[Verdict]:
 def all_burnt(curves: Curves) -> bool:
     """Say whether most heads moved too much at first, most have lost their gradient since, and no box is found.
 
-    Where one head is far ahead of the others it has taken them along, and its own rate is to blame.
+    Where one head is far ahead of the others by a multiplier of its own, it has taken them along: its rate is to blame.
     """
     known = len(finite(curves[tags.grad_norm_tag("mask")])) > limits.SETTLED_EPOCHS
-    middle, fastest = np.sort([peak_pace(curves, head) for head in HEADS])[1:]
-    if not known or middle < limits.TOO_FAST or fastest >= limits.AHEAD * middle or not learns_nothing(curves):
+    paces = {head: peak_pace(curves, head) for head in HEADS}
+    _, middle, fastest = sorted(HEADS, key=paces.__getitem__)
+    if not known or paces[middle] < limits.TOO_FAST or not learns_nothing(curves):
+        return False
+    if paces[fastest] >= limits.AHEAD * paces[middle] and _has_a_rate_of_its_own(curves, fastest):
         return False
     return sum(_gradient_left(curves, head) <= limits.DEAD for head in HEADS) > len(HEADS) / 2
+
+
+def _has_a_rate_of_its_own(curves: Curves, head: Part) -> bool:
+    """Say whether a head's rate is above those of the others, or may be: a foreign log tells no multipliers."""
+    mult = curves.facts.mult
+    return not curves.facts.own or any(mult[head] > mult[other] for other in HEADS if other != head)
 
 
 def peak_pace(curves: Curves, head: Part) -> float:
@@ -55,16 +65,26 @@ def _gradient_left(curves: Curves, head: Part) -> float:
 
 def _is_burnt(curves: Curves, head: Part) -> bool:
     dead = peak_pace(curves, head) >= limits.BURNING and _gradient_left(curves, head) <= limits.DEAD
-    return dead and at_chance(curves, LINES[head])
+    return dead and (
+        at_chance(curves, LINES[head]) or (head == "mask" and (_says_the_mean(curves) or masks_bad(curves)))
+    )
+
+
+def _says_the_mean(curves: Curves) -> bool:
+    """Say whether loss_mask is no better than that of a head which says the mean of all masks everywhere."""
+    known, chance = finite(curves.train("loss_mask")), chance_of(curves, "loss_mask")
+    mean = mean_mask_entropy(*(curves[f"mask/{name}"] for name in ("accuracy", "false_negative", "false_positive")))
+    return bool(len(known) >= 2 and min(known[-2:]) >= limits.AT_CHANCE * chance * mean / LN2)
 
 
 def _verdict(curves: Curves, head: Part) -> Verdict:
     ratio_tag, norm_tag, loss = tags.update_ratio_tag(head), tags.grad_norm_tag(head), LINES[head]
     peak, left = peak_pace(curves, head), _gradient_left(curves, head)
     when = curves.epoch(int(np.nanargmax(curves[ratio_tag])))
+    outcome = "is a guess" if at_chance(curves, loss) else "stays high"
     says = (
         f"The {NAMES[head]}'s learning rate is too high: in epoch {when} its weights moved {peak:.0f} times more per "
-        f"step than in a run that learns. Since then {loss} is a guess and {left:.1%} of its first gradient is left: "
+        f"step than in a run that learns. Since then {loss} {outcome} and {left:.1%} of its first gradient is left: "
         "the head is dead."
     )
     evidence = (

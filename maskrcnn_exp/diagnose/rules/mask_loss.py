@@ -6,9 +6,9 @@ import math
 
 from maskrcnn_exp.diagnose import thresholds as limits
 from maskrcnn_exp.diagnose.curves import Curves
-from maskrcnn_exp.diagnose.rules.blame import MASK, blame_words, long_enough, mask_level, mask_verdict, speed, still_bad
+from maskrcnn_exp.diagnose.rules.blame import MASK, blame_words, long_enough, mask_verdict, speed, still_bad
 from maskrcnn_exp.diagnose.rules.evidence import surety
-from maskrcnn_exp.diagnose.rules.outcome import recent, settled_trend, share_of_highest
+from maskrcnn_exp.diagnose.rules.outcome import mask_level, recent, settled_trend, share_of_highest, still_rising
 from maskrcnn_exp.diagnose.trends import finite
 from maskrcnn_exp.diagnose.verdict import Severity, Verdict
 from maskrcnn_exp.record import tags
@@ -23,7 +23,7 @@ def mask_loss_flat(curves: Curves) -> list[Verdict]:
         return []
     others = [settled_trend(curves, tags.train_loss_tag(loss)) for loss in ("loss_objectness", "loss_classifier")]
     falling = [other.relative_drop for other in others if other is not None and other.falls(2 * limits.FLAT)]
-    if not falling or not still_bad(curves):
+    if not falling or not still_bad(curves) or _masks_come_along(curves):
         return []
     severity: Severity = "severe" if mask_level(curves) >= limits.STUCK else "warning"
     says = (
@@ -40,6 +40,11 @@ def mask_loss_flat(curves: Curves) -> list[Verdict]:
             "barely moving",
         )
     ]
+
+
+def _masks_come_along(curves: Curves) -> bool:
+    """Say whether mask AP rises, not far behind box AP as far as is known: masks are learned, whatever the loss."""
+    return still_rising(curves, curves.ap("segm")) and not curves.fit() < limits.LOW_FIT
 
 
 def mask_loss_slower(curves: Curves) -> list[Verdict]:

@@ -7,13 +7,15 @@ import numpy as np
 from maskrcnn_exp.diagnose import thresholds as limits
 from maskrcnn_exp.diagnose.curves import Curves
 from maskrcnn_exp.diagnose.prescriptions import check_data
-from maskrcnn_exp.diagnose.rules.blame import MASK, blame_words, long_enough, mask_evidence, mask_level, mask_verdict
+from maskrcnn_exp.diagnose.rules.blame import MASK, blame_words, long_enough, mask_evidence, mask_verdict
 from maskrcnn_exp.diagnose.rules.evidence import curve, number, since, surety
 from maskrcnn_exp.diagnose.rules.outcome import (
     at_chance,
     box_ap_is_good,
     chance_of,
     learns_nothing,
+    mask_level,
+    masks_bad,
     recent,
     share_of_highest,
 )
@@ -76,8 +78,8 @@ def mask_ap_does_not_follow(curves: Curves) -> list[Verdict]:
 
 def high_loss_low_ap(curves: Curves) -> list[Verdict]:
     """Masks are much worse than their boxes and loss_mask is high: the mask head is undertrained."""
-    fit, level = curves.fit(), mask_level(curves)
-    if not fit < limits.LOW_FIT or not box_ap_is_good(curves) or not level >= limits.HIGH_MASK:
+    fit = curves.fit()
+    if not masks_bad(curves):
         return []
     severity: Severity = "severe" if fit < limits.LOW_FIT_SEVERE else "warning"
     says = (

@@ -7,9 +7,9 @@ import numpy as np
 from maskrcnn_exp.diagnose import thresholds as limits
 from maskrcnn_exp.diagnose.curves import HEADS, Curves
 from maskrcnn_exp.diagnose.prescriptions import check_data
-from maskrcnn_exp.diagnose.rules.blame import MASK, blame, mask_level
+from maskrcnn_exp.diagnose.rules.blame import MASK, blame
 from maskrcnn_exp.diagnose.rules.evidence import curve, surety
-from maskrcnn_exp.diagnose.rules.outcome import chance_of, learns_nothing
+from maskrcnn_exp.diagnose.rules.outcome import chance_of, learns_nothing, mask_level
 from maskrcnn_exp.diagnose.trends import finite, last
 from maskrcnn_exp.diagnose.verdict import Verdict
 from maskrcnn_exp.record import tags

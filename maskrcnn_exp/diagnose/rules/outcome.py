@@ -9,7 +9,7 @@ import numpy as np
 
 from maskrcnn_exp.diagnose import thresholds as limits
 from maskrcnn_exp.diagnose.chance import LN2, classifier_chance
-from maskrcnn_exp.diagnose.trends import Trend, finite, last, noise_of, trend
+from maskrcnn_exp.diagnose.trends import Trend, finite, last, median, noise_of, trend
 from maskrcnn_exp.record import tags
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ __all__ = [
     "box_ap_is_good",
     "chance_of",
     "learns_nothing",
+    "mask_level",
+    "masks_bad",
     "masks_fit",
     "rebounds",
     "recent",
@@ -67,6 +69,20 @@ def box_ap_is_good(curves: Curves) -> bool:
 def masks_fit(curves: Curves) -> bool:
     """Say whether masks are as good as their boxes, as far as COCO numbers tell; False where they are unknown."""
     return curves.fit() >= limits.FULL_FIT
+
+
+def mask_level(curves: Curves) -> float:
+    """Return loss_mask over chance; over its own highest value where chance is unknown. The median of the last two."""
+    known = finite(curves.train("loss_mask"))
+    if not len(known):
+        return math.nan
+    chance = chance_of(curves, "loss_mask")
+    return median(known[-2:]) / (chance if math.isfinite(chance) else float(known.max()))
+
+
+def masks_bad(curves: Curves) -> bool:
+    """Say whether boxes are good, masks are much worse, and loss_mask is still high."""
+    return curves.fit() < limits.LOW_FIT and box_ap_is_good(curves) and mask_level(curves) >= limits.HIGH_MASK
 
 
 def learns_nothing(curves: Curves) -> bool:

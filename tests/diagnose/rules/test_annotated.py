@@ -45,6 +45,12 @@ def test_a_training_that_is_harder_in_every_head_is_augmentation() -> None:
     assert training_is_noisier(changed(SHAPES, **harder)) == []
 
 
+def test_proposals_that_are_bad_on_one_split_leave_its_heads_nothing_to_compare() -> None:
+    noisy = {"loss__val_loss_mask": lambda value: 0.6 * value}
+    assert training_is_noisier(changed(SHAPES, **noisy))
+    assert training_is_noisier(changed(SHAPES, **noisy, loss__val_loss_objectness=lambda value: 2 * value)) == []
+
+
 def test_masks_found_far_better_than_boxes_mean_boxes_that_do_not_fit() -> None:
     (verdict,) = boxes_do_not_fit_masks(changed(NUCLEI, mAP__bbox_AP75=lambda ap: ap / 4))
     assert (verdict.severity, verdict.line) == ("severe", "bbox_ap")

@@ -61,6 +61,13 @@ def test_a_classifier_that_stays_near_a_guess_is_named_with_what_it_means() -> N
     assert loss_stays_high(NUCLEI) == []
 
 
+def test_a_classifier_near_a_guess_says_little_while_box_ap_rises() -> None:
+    epochs = len(NUCLEI.at)
+    rising = [0.2 + 0.02 * epoch for epoch in range(epochs)]
+    assert loss_stays_high(changed(NUCLEI, loss__train_loss_classifier=0.55, mAP__bbox_AP=rising)) == []
+    assert loss_stays_high(changed(NUCLEI, loss__train_loss_classifier=0.55, mAP__bbox_AP=[0.2] * epochs))
+
+
 def test_an_rpn_that_stays_near_a_guess_and_lags_gets_a_higher_rate() -> None:
     stuck = changed(NUCLEI, loss__train_loss_objectness=0.6, update_ratio__rpn=lambda ratio: ratio / 10)
     (verdict,) = loss_stays_high(stuck)

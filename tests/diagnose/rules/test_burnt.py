@@ -60,10 +60,36 @@ def test_all_heads_burnt_is_one_finding_about_the_base_rate() -> None:
     assert verdict.prescription.words == ("lr.base=3.6e-05",)  # 0.001 / 13^1.3: the fastest head's, under AdamW
 
 
-def test_a_head_far_ahead_of_the_others_is_to_blame_alone() -> None:
-    curves = changed(HEALTHY, **{**ALL, "update_ratio__mask": MASK_HEAD["update_ratio__mask"]})
-    assert not all_burnt(curves)
-    assert [verdict.part for verdict in burnt_part(curves)] == ["mask"]
+def test_a_head_far_ahead_of_the_others_by_its_own_multiplier_is_to_blame_alone() -> None:
+    ahead = changed(HEALTHY, **{**ALL, "update_ratio__mask": MASK_HEAD["update_ratio__mask"]})
+    for curves in (with_facts(ahead, mult={**ahead.facts.mult, "mask": 30.0}), with_facts(ahead, own=False)):
+        assert not all_burnt(curves)
+        assert [verdict.part for verdict in burnt_part(curves)] == ["mask"]
+    assert all_burnt(ahead)  # all multipliers 1: the base rate's doing, whichever head it moved most
+
+
+LARGE_MASKS = {  # nuclei, AdamW at lr.mask_mult=30: masks fill 0.71 of their boxes, so that a guess scores 0.602
+    "update_ratio__mask": [0.06, 0.026, 0.0066, 0.0022, 0.0015, 0.0014],
+    "grad_norm__mask": [16.9, 0.53, 0.2, 0.11, 0.13, 0.12],
+    "loss__train_loss_mask": [1.65, 0.607, 0.58, 0.544, 0.55, 0.547],
+    "mask__accuracy": [0.639, 0.708, 0.702, 0.75, 0.747, 0.75],
+    "mask__false_negative": [0.218, 0.011, 0.01, 0.122, 0.146, 0.146],
+    "mask__false_positive": [0.738, 0.982, 0.954, 0.556, 0.505, 0.501],
+}
+SMALL_MASKS = {"mask__accuracy": [0.5] * 6, "mask__false_negative": [0.1] * 6, "mask__false_positive": [0.9] * 6}
+
+
+def test_a_head_that_knows_the_mean_mask_alone_guesses_too() -> None:
+    (verdict,) = burnt_part(changed(HEALTHY, **LARGE_MASKS))
+    assert "loss_mask stays high" in verdict.says
+    assert burnt_part(changed(HEALTHY, **{**LARGE_MASKS, **SMALL_MASKS})) == []  # halves of boxes: a guess scores 0.693
+
+
+def test_masks_far_worse_than_good_boxes_are_outcome_enough() -> None:
+    late = {**LARGE_MASKS, "loss__train_loss_mask": [1.65, 0.607, 0.58, 0.544, 0.5, 0.49]}
+    for masks, found in ((0.19, 1), (0.3, 0)):
+        curves = changed(HEALTHY, **late, mAP__bbox_AP=0.3, mAP__segm_AP=masks)
+        assert len(burnt_part(curves)) == found
 
 
 def test_heads_that_find_boxes_are_not_burnt() -> None:

@@ -44,6 +44,13 @@ def test_the_prescription_follows_from_how_much_faster_the_others_fall() -> None
     assert prescribed(flat(0.5, 0.02)) > prescribed(flat(0.5, 0.09))
 
 
+def test_a_flat_loss_is_no_trouble_while_mask_ap_rises_with_the_boxes() -> None:
+    rising = np.linspace(0.1, 0.5, len(NUCLEI))
+    assert mask_loss_flat(changed(flat(0.5), mAP__segm_AP=rising, mAP__bbox_AP=rising)) == []
+    (verdict,) = mask_loss_flat(changed(flat(0.5), mAP__segm_AP=0.6 * rising, mAP__bbox_AP=rising))
+    assert verdict.rule == "mask_loss_flat"
+
+
 def test_where_the_mask_head_moves_as_fast_as_the_others_the_masks_are_to_blame() -> None:
     (verdict,) = mask_loss_flat(flat(0.5))
     assert verdict.severity == "severe"

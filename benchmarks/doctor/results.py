@@ -31,7 +31,7 @@ pixels, 10 epochs of 30 steps, other pictures for each seed) and cell nuclei (60
 story does not count. Corrupted annotations are those of the training split, so that mask AP is measured against the
 truth; boxes, half of the objects, and empty masks are corrupted in both splits. *Named*: the first verdict after the
 last epoch names the fault, with a warning at least. *Early*: it did so after an epoch within the first 40 % of the
-planned ones. Rules and thresholds were tuned on shapes, seeds 0 and 1, and on the runs that `docs/diagnosis.md` lists;
+planned ones. Rules and thresholds were tuned on shapes 0 and 1, nuclei 0, and the runs that `docs/diagnosis.md` lists;
 all other runs were only looked at for the report."""
 
 _PEERS: Final = """\

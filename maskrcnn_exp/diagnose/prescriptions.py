@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ __all__ = [
     "more_variety",
     "recommended_norm",
     "rounded",
+    "tamed_mult",
     "train_words",
 ]
 
@@ -42,12 +44,36 @@ def different_mult(curves: Curves, part: Part, ratio: float, why: str) -> Prescr
     return Prescription((f"lr.{part}_mult={rounded(mult * rate_factor(curves, ratio)):g}",), why)
 
 
+def tamed_mult(curves: Curves, part: Part, ratio: float, why: str) -> Prescription:
+    """Prescribe as `different_mult` from a guess of `ratio`; 1, the rate of all parts, where that is as likely."""
+    mult = curves.facts.mult[part] or 1.0
+    value, said = _likely(mult, mult * rate_factor(curves, ratio), 1.0, "the rate of the other parts")
+    return Prescription((f"lr.{part}_mult={value:g}",), why + said)
+
+
 def different_base(curves: Curves, ratio: float, why: str) -> Prescription | None:
-    """Prescribe the base rate with which all update ratios would change by the factor `ratio`; None if unknown."""
+    """Prescribe the base rate with which all update ratios would change by the factor `ratio`; None if unknown.
+
+    It is the optimizer's own rate where that is as likely.
+    """
     base = curves.facts.base_lr
     if base is None:
         return None
-    return Prescription((f"lr.base={rounded(base * rate_factor(curves, ratio)):g}",), why)
+    value, said = _likely(base, base * rate_factor(curves, ratio), curves.facts.default_lr, "the optimizer's own rate")
+    return Prescription((f"lr.base={value:g}",), why + said)
+
+
+def _likely(now: float, estimate: float, usual: float | None, name: str) -> tuple[float, str]:
+    """Return what to prescribe in place of `now`, and what to say of it.
+
+    An estimate over two orders of magnitude errs by a factor of RATE_ERROR. A value that has proved itself elsewhere
+    and lies within it is the better guess, unless it is hardly another one than `now`.
+    """
+    if usual and abs(math.log(usual / estimate)) <= math.log(limits.RATE_ERROR):
+        way = math.log(estimate / now)
+        if math.log(usual / now) * math.copysign(1.0, way) >= abs(way) / 2 and way:
+            return rounded(usual), f"; {name}, {usual:g}, is within the error of {rounded(estimate):g}"
+    return rounded(estimate), ""
 
 
 def rate_factor(curves: Curves, ratio: float) -> float:

@@ -91,6 +91,7 @@ FAR_AHEAD: Final = 8.0  # so far that bad masks alone are outcome enough
 BEST_RATIO: Final[dict[str, float]] = {"rpn": 0.8, "box": 0.8, "mask": 1.5}
 """Update ratio of the other heads (geometric mean) over a head's own in the best runs: shapes, lr.mask_mult 4 to 10."""
 ADAPTIVE_EXPONENT: Final = 1.3  # AdamW: 50 times the rate gives 20 times the update ratio (shapes, 0.02 against 1)
+RATE_ERROR: Final = 3.0  # factor by which a rate from update ratios 20 times off errs: 0.36 to 1.8 times the best here
 SETTLED_EPOCHS: Final = 2  # epochs before an update ratio is believed
 TOO_SLOW: Final = 0.2  # pace of the middle head; five times slower than any healthy run
 FAR_TOO_SLOW: Final = 0.08  # twelve times

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from maskrcnn_exp.compose import compose
-from maskrcnn_exp.diagnose.prescriptions import check_data, clip_of, command, different_mult, rounded, train_words
+from maskrcnn_exp.diagnose.prescriptions import (
+    check_data,
+    clip_of,
+    command,
+    different_base,
+    different_mult,
+    rounded,
+    tamed_mult,
+    train_words,
+)
 from maskrcnn_exp.diagnose.verdict import Prescription
 from tests.diagnose.recorded import recorded, with_facts
 
@@ -66,6 +75,31 @@ def test_the_limit_for_one_part_is_its_own_percentile() -> None:
 def test_a_multiplier_is_changed_from_what_it_was() -> None:
     run = with_facts(SHAPES, mult={**SHAPES.facts.mult, "mask": 0.5}, adaptive=False)
     assert different_mult(run, "mask", 6.0, "").words == ("lr.mask_mult=3",)
+
+
+@pytest.mark.parametrize(
+    ("now", "ratio", "prescribed"),
+    [
+        (1e-5, 40.0, "0.001"),  # 0.0004: as likely as the optimizer's own 0.001
+        (1e-5, 10.0, "0.0001"),  # ten times below it
+        (0.05, 0.01, "0.0005"),  # SGD's own 0.02 is forty times above
+        (0.001, 0.5, "0.0005"),  # what is too fast at the optimizer's own rate gets another one
+        (0.0011, 0.5, "0.00055"),  # and near it
+        (0.0008, 0.5, "0.0004"),  # never the other way
+    ],
+)
+def test_a_rate_is_the_optimizers_own_where_that_is_as_likely(now: float, ratio: float, prescribed: str) -> None:
+    own = 0.02 if now == 0.05 else 0.001
+    found = different_base(with_facts(SHAPES, base_lr=now, default_lr=own, adaptive=False), ratio, "why")
+    assert found is not None
+    assert found.words == (f"lr.base={prescribed}",)
+    assert ("optimizer's own rate, 0.001, is within the error of 0.0004" in found.why) == (prescribed == "0.001")
+
+
+def test_a_burnt_head_gets_the_rate_of_the_others_where_that_is_as_likely() -> None:
+    run = with_facts(SHAPES, mult={**SHAPES.facts.mult, "mask": 30.0}, adaptive=False)
+    assert tamed_mult(run, "mask", 1 / 60, "").words == ("lr.mask_mult=1",)
+    assert tamed_mult(run, "mask", 1 / 300, "").words == ("lr.mask_mult=0.1",)
 
 
 def test_values_are_rounded_to_two_digits() -> None:

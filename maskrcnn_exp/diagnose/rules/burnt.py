@@ -9,7 +9,7 @@ import numpy as np
 from maskrcnn_exp.diagnose import thresholds as limits
 from maskrcnn_exp.diagnose.chance import LN2, mean_mask_entropy
 from maskrcnn_exp.diagnose.curves import HEADS, Curves
-from maskrcnn_exp.diagnose.prescriptions import different_mult
+from maskrcnn_exp.diagnose.prescriptions import tamed_mult
 from maskrcnn_exp.diagnose.rules.evidence import LINES, NAMES, curve, number, surety
 from maskrcnn_exp.diagnose.rules.outcome import at_chance, chance_of, learns_nothing, masks_bad
 from maskrcnn_exp.diagnose.trends import finite, median
@@ -93,7 +93,7 @@ def _verdict(curves: Curves, head: Part) -> Verdict:
         curve(curves, tags.train_loss_tag(loss)),
         number("times a healthy pace", peak),
     )
-    mended = different_mult(curves, head, 1 / peak, f"the factor {peak:.0f} on the head's first update ratio")
+    mended = tamed_mult(curves, head, 1 / peak, f"the factor {peak:.0f} on the head's first update ratio")
     return Verdict(
         "burnt_part",
         head,

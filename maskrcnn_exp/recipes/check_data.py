@@ -23,7 +23,7 @@ from maskrcnn_exp.data.formats.read import read_sources
 from maskrcnn_exp.data.formats.source import Source
 from maskrcnn_exp.data.layout import coco_places
 from maskrcnn_exp.errors import ConfigError, DataError
-from maskrcnn_exp.recipes.words import split_words
+from maskrcnn_exp.recipes.words import split_words, yes_or_no
 from maskrcnn_exp.record.atomic import write_atomic
 from maskrcnn_exp.record.console import Console
 from maskrcnn_exp.schema import CocoConfig, ConvertedConfig, DatasetConfig, ModelConfig, TrainConfig
@@ -56,8 +56,8 @@ def run_words(words: Sequence[str]) -> None:
     started = time.strftime("%Y-%m-%d_%H-%M-%S")
     settings = CheckSettings(
         fix=Path(own["fix"]) if "fix" in own else None,
-        as_json=_truth("json", own.get("json", "false")),
-        pictures=_truth("pictures", own.get("pictures", "true")),
+        as_json=yes_or_no(own, "json", False),
+        pictures=yes_or_no(own, "pictures", True),
         output=Path(own.get("output", f"runs/check_data/{started}")),
     )
     check_data(config, settings, Console(sys.stderr) if settings.as_json else Console())
@@ -79,12 +79,6 @@ def check_data(config: TrainConfig, settings: CheckSettings, console: Console) -
         _repair(splits, audited, targets, options, console)
     elif wrong := errors_in_words(audited.findings):
         raise DataError(f"{wrong}. The report says what to do about each.")
-
-
-def _truth(key: str, value: str) -> bool:
-    if value.lower() not in ("true", "false"):
-        raise ConfigError(f"{key}={value} must be true or false.")
-    return value.lower() == "true"
 
 
 def _options(config: TrainConfig, reader: LookAtAll | None) -> Options:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final
 
 import torch
 from lightning_fabric import Fabric
@@ -21,10 +20,11 @@ from maskrcnn_exp.engine.validation import ValidationResult, gather, validate
 from maskrcnn_exp.errors import ConfigError
 from maskrcnn_exp.model.build import build_maskrcnn
 from maskrcnn_exp.model.forward import ObjectMasks
-from maskrcnn_exp.recipes.from_checkpoint import config_of, split_words
+from maskrcnn_exp.recipes.from_checkpoint import config_of
 from maskrcnn_exp.recipes.resume import check_categories
 from maskrcnn_exp.recipes.setup import detections_limit, fabric_for, loss_weights, open_data
 from maskrcnn_exp.recipes.suspects import SuspectReport, report_suspects
+from maskrcnn_exp.recipes.words import split_words, yes_or_no
 from maskrcnn_exp.record.atomic import write_json_atomic
 from maskrcnn_exp.record.console import Console, metrics_table, summary_lines
 from maskrcnn_exp.record.oracle_table import oracle_lines
@@ -32,8 +32,6 @@ from maskrcnn_exp.schema import TrainConfig
 from maskrcnn_exp.stop import stop_on_signals
 
 __all__ = ["Evaluation", "evaluate", "run_words"]
-
-_YES_NO: Final = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
@@ -50,9 +48,7 @@ def run_words(words: Sequence[str]) -> None:
     own, overrides = split_words(words, ("checkpoint", "output", "oracle"))
     if "checkpoint" not in own:
         raise ConfigError("evaluate needs checkpoint=PATH, such as runs/maskrcnn/RUN/checkpoints/best.pt.")
-    oracle = _YES_NO.get(own.get("oracle", "true").lower())
-    if oracle is None:
-        raise ConfigError(f"oracle={own['oracle']} must be true or false.")
+    oracle = yes_or_no(own, "oracle", True)
     source = Path(own["checkpoint"])
     checkpoint = read_checkpoint(source)
     # A quick look at a few batches was the training's wish; who evaluates means all pictures, unless he says so.

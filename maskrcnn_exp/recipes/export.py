@@ -27,7 +27,8 @@ from maskrcnn_exp.recipes.export_files import (
     write_onnx,
     write_torchvision,
 )
-from maskrcnn_exp.recipes.from_checkpoint import config_of, split_words
+from maskrcnn_exp.recipes.from_checkpoint import config_of
+from maskrcnn_exp.recipes.words import several_of, split_words
 from maskrcnn_exp.record.console import Console
 from maskrcnn_exp.schema import TrainConfig
 
@@ -68,7 +69,7 @@ def run_words(words: Sequence[str]) -> None:
         CheckpointError: there is no checkpoint, or what was exported does not find what the checkpoint finds.
     """
     own, overrides = split_words(_named(words), _KEYS)
-    formats, count, paste = _formats(own), _count(own), _paste(own)
+    formats, count, paste = several_of(own, "format", _FORMATS), _count(own), _paste(own)
     if "onnx" in formats:
         needs_onnx()
     source = checkpoint_of(Path(own["checkpoint"]))
@@ -148,14 +149,6 @@ def _compare(export: _Export, theirs: Callable[[Tensor], Found], paste: bool, na
             bar.advance()
     export.console.print(f"{name} against the checkpoint: {total.line()}")
     return total
-
-
-def _formats(own: Mapping[str, str]) -> frozenset[str]:
-    text = own.get("format", "onnx")
-    formats = frozenset(text.split(","))
-    if unknown := sorted(formats - set(_FORMATS)):
-        raise ConfigError(f"format={text}: {', '.join(unknown)} is none of {', '.join(_FORMATS)}.")
-    return formats
 
 
 def _count(own: Mapping[str, str]) -> int:

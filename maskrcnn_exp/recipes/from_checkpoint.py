@@ -9,10 +9,9 @@ from maskrcnn_exp.compose import compose, to_train_config
 from maskrcnn_exp.engine.checkpoint import Checkpoint
 from maskrcnn_exp.errors import ConfigError
 from maskrcnn_exp.override_keys import bare_key
-from maskrcnn_exp.recipes.words import split_words
 from maskrcnn_exp.schema import ModelConfig, TrainConfig
 
-__all__ = ["config_of", "split_words"]
+__all__ = ["config_of"]
 
 _ARCHITECTURE_MAY_CHANGE = ("min_size", "max_size", "score_threshold", "detections_per_image")
 """Model keys that evaluation may override: they leave every weight where it is."""

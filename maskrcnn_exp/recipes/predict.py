@@ -15,9 +15,10 @@ from maskrcnn_exp.engine.checkpoint import Checkpoint, load_evaluated, read_chec
 from maskrcnn_exp.engine.prediction import Predictor
 from maskrcnn_exp.errors import ConfigError, DataError
 from maskrcnn_exp.model.build import build_maskrcnn
-from maskrcnn_exp.recipes.from_checkpoint import config_of, split_words
+from maskrcnn_exp.recipes.from_checkpoint import config_of
 from maskrcnn_exp.recipes.prediction_files import PredictionFiles
 from maskrcnn_exp.recipes.setup import fabric_for
+from maskrcnn_exp.recipes.words import several_of, split_words, yes_or_no
 from maskrcnn_exp.record.console import Console
 from maskrcnn_exp.stop import stop_on_signals
 
@@ -42,7 +43,7 @@ def run_words(words: Sequence[str]) -> int:
     for key in ("checkpoint", "images", "output"):
         if key not in own:
             raise ConfigError(f"predict needs {key}=…: predict checkpoint=PATH images=FILE|DIR|GLOB output=DIR.")
-    score, formats, overlays = _score(own), _formats(own), _overlays(own)
+    score, formats, overlays = _score(own), several_of(own, "format", _FORMATS), yes_or_no(own, "overlays", True)
     source = Path(own["checkpoint"])
     checkpoint = read_checkpoint(source)
     pictures = find_pictures(own["images"])
@@ -108,18 +109,3 @@ def _score(own: Mapping[str, str]) -> float:
     if not 0 <= score <= 1:
         raise ConfigError(f"score={text} must be a number from 0 to 1.")
     return score
-
-
-def _formats(own: Mapping[str, str]) -> frozenset[str]:
-    text = own.get("format", "coco")
-    formats = frozenset(text.split(","))
-    if unknown := sorted(formats - set(_FORMATS)):
-        raise ConfigError(f"format={text}: {', '.join(unknown)} is none of {', '.join(_FORMATS)}.")
-    return formats
-
-
-def _overlays(own: Mapping[str, str]) -> bool:
-    text = own.get("overlays", "true").lower()
-    if text not in ("true", "false"):
-        raise ConfigError(f"overlays={own['overlays']} must be true or false.")
-    return text == "true"

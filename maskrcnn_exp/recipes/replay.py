@@ -18,9 +18,10 @@ from maskrcnn_exp.engine.runtime import launch
 from maskrcnn_exp.engine.state import TrainState
 from maskrcnn_exp.errors import DivergedError
 from maskrcnn_exp.model.build import hold_norms
-from maskrcnn_exp.recipes.from_checkpoint import config_of, split_words
+from maskrcnn_exp.recipes.from_checkpoint import config_of
 from maskrcnn_exp.recipes.resume import check_categories
 from maskrcnn_exp.recipes.setup import build_state, fabric_for, open_data
+from maskrcnn_exp.recipes.words import split_words
 from maskrcnn_exp.record.console import Console
 from maskrcnn_exp.schema import TrainConfig
 

@@ -71,7 +71,7 @@ def _widest(gaps: Curve) -> tuple[float, int]:
 def objects_unannotated(curves: Curves) -> list[Verdict]:
     """Objects are found that count as wrong: the most certain detections are right, or lie on no object at all."""
     found = curves[tags.certain_error_tag("background")]
-    right = 1 - sum(curves[tags.certain_error_tag(kind)] for kind in tags.CERTAIN_ERRORS)
+    right = 1 - np.sum([curves[tags.certain_error_tag(kind)] for kind in tags.CERTAIN_ERRORS], axis=0)
     now = finite(found[curves.settled :])[-2:]
     if len(now) < 2 or not now.min() >= limits.UNANNOTATED or not last(right) >= limits.CERTAIN_RIGHT:
         return []

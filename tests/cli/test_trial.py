@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 SWEEP = """
 import sys
-from maskrcnn_exp import cli
+from maskrcnn_exp import hydra_run
 from maskrcnn_exp.sweep import trial
 
 class Trial:
@@ -24,7 +24,7 @@ class Trial:
 
 trial.set_current_trial(Trial())
 try:
-    cli._run_hydra(sys.argv[1:])
+    hydra_run.run_hydra(sys.argv[1:])
 except BaseException as error:
     print("sweeper got", type(error).__name__, error)
 """

@@ -283,3 +283,25 @@ def test_a_sampler_that_fails_halts_the_study_with_its_reason(tmp_path: Path, mo
     monkeypatch.setattr(OneNumber, "words", fail)
     assert shared.take("somebody") is None
     assert shared.halted() == {"reason": "no point to try: KeyError: 'lr.mask_mult'", "code": 2}
+
+
+def test_a_database_sends_finished_trials_once_and_others_as_they_are_now(tmp_path: Path) -> None:
+    """A worker reads all trials under the study's lock: at 1,000 of them that was seconds, for everyone who waits."""
+    spec = StorageSpec(tmp_path, f"sqlite:///{tmp_path}/study.db")
+
+    def open_study() -> SharedStudy:
+        return SharedStudy.create(spec, OneNumber(), Watch(tmp_path, 60), lambda study, is_new: None)
+
+    ours, theirs = open_study(), open_study()
+    with Presence(spec, "s", 60) as one, Presence(spec, "s", 60) as other:
+        done, running = _take(ours, one.name), _take(theirs, other.name)
+        ours.complete(done, [1.0])
+        first = theirs.trials
+        theirs.complete(running, [2.0])
+        again = ours.trials, theirs.trials
+    assert [trial.state.name for trial in first] == ["COMPLETE", "RUNNING"]
+    assert [[trial.state.name for trial in trials] for trials in again] == [["COMPLETE"] * 2] * 2
+    assert again[1][0] is first[0]
+    assert again[0][1].value == 2.0
+    for shared in (ours, theirs):
+        shared.storage.engine.dispose()  # type: ignore[attr-defined]

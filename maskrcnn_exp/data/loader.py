@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,8 +11,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from maskrcnn_exp.data.target import InstanceDataset, Sample
+from maskrcnn_exp.data.worker_signals import leave_signals_to_training, workers_begin_deaf
 from maskrcnn_exp.heap import give_pictures_back
-from maskrcnn_exp.stop import STOP_SIGNALS
 
 __all__ = ["EpochPlan", "TrainBatches", "ValidationSamples", "auto_workers", "sample_seed"]
 
@@ -139,7 +138,8 @@ class TrainBatches:
         """Yield the batches of `epoch` (from 1), without the first `skip`."""
         order = self.plan.order(epoch)[skip:]
         self._keys.keys = [[(epoch, index) for index in self.plan.share(batch, self._rank)] for batch in order]
-        return iter(self._loader)
+        with workers_begin_deaf():
+            return iter(self._loader)
 
     def indices(self, epoch: int, batch: int) -> list[int]:
         """Return the dataset positions of one batch of this process; `batch` counts from 0."""
@@ -171,17 +171,13 @@ class ValidationSamples:
         return len(self._keys)
 
     def __iter__(self) -> Iterator[Sample]:
-        return (batch[0] for batch in self._loader)
+        with workers_begin_deaf():
+            batches = iter(self._loader)
+        return (batch[0] for batch in batches)
 
 
 def _begin_work(worker: int) -> None:
-    """A signal that asks to stop goes to a terminal's whole group: the training answers it, and needs its workers.
-
-    SIGTERM stays, multiprocessing ends what is left with it.
-    """
-    for which in STOP_SIGNALS:
-        if which != signal.SIGTERM:
-            signal.signal(which, signal.SIG_IGN)
+    leave_signals_to_training()
     give_pictures_back(worker)
 
 

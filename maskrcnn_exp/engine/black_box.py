@@ -58,7 +58,8 @@ class BlackBox:
         batches = _over_processes(mine)
         if not _is_first():
             return folder
-        folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(exist_ok=True)  # a run's folder that is gone is not made anew
+        folder.mkdir(exist_ok=True)
         report = {
             "step": event.record.step,
             "epoch": checkpoint.progress["epoch"],

@@ -62,7 +62,8 @@ def write_pr_curves(run_folder: Path, epoch: int, curves: Iterable[Curve]) -> No
         )
     for kind, those in values.items():
         folder = run_folder / FOLDER / _NAMES[kind]
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(exist_ok=True)  # a run's folder that is gone is not made anew
+        folder.mkdir(exist_ok=True)
         write_side_file(folder / f"epoch_{epoch:05d}.tfevents.maskrcnn-exp", those, epoch)
 
 

@@ -38,7 +38,7 @@ def write_hparams(
     curve stays as it is. Another metric, such as `mAP/segm_AP@best`, is written at step 0.
 
     Args:
-        run_folder: Made where it is absent, as after a run that failed before its start.
+        run_folder: Must exist: a run's folder that was moved away is not made anew.
         params: By name. Numbers, truth values and strings stay what they are, all else becomes text.
         metrics: By tag, what the tab's columns are. A value that is not finite is left out of the file.
         infos: `HParamInfo` messages of columns; the other params become columns of their values' type. TensorBoard
@@ -47,7 +47,6 @@ def write_hparams(
             `HParamInfo` says it by its `differs`.
         failed: The run did not complete.
     """
-    run_folder.mkdir(parents=True, exist_ok=True)
     recorded = _recorded_tags(run_folder)
     own = {tag: value for tag, value in metrics.items() if tag not in recorded and math.isfinite(value)}
     shown = {name: plain(value) for name, value in params.items()}

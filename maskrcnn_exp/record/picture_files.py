@@ -27,7 +27,7 @@ _QUALITY: Final = 90  # of JPEG
 def write_pictures(run_folder: Path, epoch: int, pictures: Mapping[str, NDArray[np.uint8]]) -> None:
     """Write an epoch's pictures, uint8 [h, w, 3] RGB by tag, in place of an earlier file of this epoch."""
     folder = run_folder / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)  # a run's folder that is gone is not made anew
     values = [summary_pb2.Summary.Value(tag=tag, image=_image(pixels)) for tag, pixels in pictures.items()]
     write_side_file(folder / f"epoch_{epoch:05d}.tfevents.maskrcnn-exp", values, epoch)
 

@@ -47,6 +47,7 @@ def list_for_tensorboard(
     from maskrcnn_exp.record.hparams import write_hparams
     from maskrcnn_exp.sweep.hparams import columns_of
 
+    folder.mkdir(parents=True, exist_ok=True)  # absent where the trial failed before its start
     history = _history(folder)
     columns = dict.fromkeys(map(str, metrics), math.nan)  # a column also where this trial has no value for it
     if history is not None:

@@ -106,7 +106,6 @@ def test_a_read_only_folder_is_one_message(undisturbed: Path, disk: Path) -> Non
     assert_undisturbed(undisturbed, folder)
 
 
-@pytest.mark.xfail(reason="exit 5 and one message, but something makes the folder anew", strict=False)
 def test_a_folder_that_is_moved_away_ends_the_run_and_it_goes_on_there(undisturbed: Path, tmp_path: Path) -> None:
     folder, aside = tmp_path / "run", tmp_path / "aside"
     run = start(folder, workers=0)

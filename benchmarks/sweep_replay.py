@@ -31,6 +31,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
 from maskrcnn_exp.compose import conf_dir
+from maskrcnn_exp.hydra_version import version_words
 from maskrcnn_exp.schema import register_schema
 from maskrcnn_exp.sweep.settings import SweeperSettings, build_pruner, build_sampler
 from maskrcnn_exp.sweep.space import parse_space
@@ -147,7 +148,7 @@ def replay(curves: Curves, settings: SweeperSettings, n_trials: int, seed: int) 
 
 def space_of(preset: str) -> Space:
     """Return what the preset searches."""
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialize_config_dir(str(conf_dir()), **version_words()):
         config = compose("train", [f"search={preset}"], return_hydra_config=True)
     return dict(parse_space([], config.hydra.sweeper.params).distributions)
 
@@ -189,7 +190,7 @@ def main() -> None:
     full = arguments.trials * curves.epochs
     target = math.nan
     for name, sampler, pruner in METHODS:
-        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        with initialize_config_dir(str(conf_dir()), **version_words()):
             settings = [settings_of(arguments.preset, sampler, pruner, seed) for seed in range(arguments.seeds)]
         outcomes = [replay(curves, each, arguments.trials, seed) for seed, each in enumerate(settings)]
         bests = [outcome.best for outcome in outcomes]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from maskrcnn_exp.errors import ConfigError
+from maskrcnn_exp.hydra_version import version_words
 from maskrcnn_exp.schema import TrainConfig, register_schema
 
 __all__ = ["choices_by_group", "compose", "compose_yaml", "conf_dir", "explain", "to_train_config"]
@@ -33,7 +34,7 @@ def compose(overrides: Sequence[str], config_name: str = "train") -> Any:
     from omegaconf.errors import OmegaConfBaseException
 
     register_schema()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialize_config_dir(str(conf_dir()), **version_words()):
         try:
             return hydra_compose(config_name, overrides=list(overrides))
         except (HydraException, OmegaConfBaseException) as error:

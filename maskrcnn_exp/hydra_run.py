@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from maskrcnn_exp.errors import ConfigError, Interrupted, UserError
+from maskrcnn_exp.hydra_version import version_words
 from maskrcnn_exp.record.secrets import mask_urls, refuse_typed_secrets
 
 __all__ = ["configuration_errors", "forget_stdout", "run_hydra"]
@@ -60,7 +61,7 @@ def run_hydra(words: list[str]) -> None:
     sys.argv = [command[0], *words]
     try:
         with composing_is_guarded():
-            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")(job)()
+            hydra.main(**version_words(), config_path=str(conf_dir()), config_name="train")(job)()
     except configuration_errors() as error:  # one of them is an OSError as well, so they are not left to `_guarded`
         from maskrcnn_exp.problems import all_problems
 

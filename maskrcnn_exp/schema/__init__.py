@@ -137,10 +137,15 @@ _GROUPS: dict[str, dict[str, type[Any]]] = {
 
 
 def register_schema() -> None:
-    """Make the classes known to Hydra: `<group>/schema_<name>` for the groups, `schema_train` for the whole."""
+    """Make the classes known to Hydra: `<group>/schema_<name>` for the groups, `schema_train` for the whole.
+
+    A second call changes nothing: from 1.4 on Hydra warns where a name is stored twice.
+    """
     from hydra.core.config_store import ConfigStore
 
     store = ConfigStore.instance()
+    if "schema_train.yaml" in store.list(""):
+        return
     store.store(name="schema_train", node=TrainConfig)
     for group, choices in _GROUPS.items():
         for name, node in choices.items():

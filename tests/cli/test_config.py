@@ -13,6 +13,7 @@ from maskrcnn_exp import schema
 from maskrcnn_exp.compose import compose, conf_dir, explain, to_train_config
 from maskrcnn_exp.config_check import check_config, check_or_raise
 from maskrcnn_exp.errors import ConfigError
+from maskrcnn_exp.hydra_version import version_words
 from maskrcnn_exp.schema import register_schema
 from maskrcnn_exp.sweep.objective import parse_metric
 from maskrcnn_exp.sweep.points import first_points
@@ -60,7 +61,7 @@ def test_every_search_has_settings_a_space_and_known_metrics(name: str) -> None:
     from hydra import initialize_config_dir
 
     register_schema()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with initialize_config_dir(str(CONF), **version_words()):
         keys = dict(hydra_compose("train", [f"search={name}"], return_hydra_config=True).hydra.sweeper)
     settings = SweeperSettings.from_config({key: keys[key] for key in keys if key not in ("_target_", "_recursive_")})
     settings.check()

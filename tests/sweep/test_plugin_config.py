@@ -16,6 +16,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from maskrcnn_exp.hydra_version import version_words
 from maskrcnn_exp.sweep.settings import SweeperSettings, build_pruner, build_sampler
 
 REPOSITORY = Path(__file__).parents[2]
@@ -28,7 +29,7 @@ def _plugins_are_found() -> None:
 
 def composed(folder: Path, *words: str) -> DictConfig:
     (folder / "config.yaml").write_text("x: 1\n")
-    with initialize_config_dir(str(folder), version_base="1.3"):
+    with initialize_config_dir(str(folder), **version_words()):
         config: DictConfig = compose("config", overrides=["hydra/sweeper=optuna", *words], return_hydra_config=True)
     return config
 
@@ -117,7 +118,7 @@ def test_a_configuration_of_the_peers_users_composes(tmp_path: Path) -> None:
         "    n_trials: 20\n    n_jobs: 1\n    max_failure_rate: 0.0\n"
         "    params:\n      x: range(-5.5, 5.5, step=0.5)\n      y: choice(-5, 0, 5)\n"
     )
-    with initialize_config_dir(str(tmp_path), version_base="1.3"):
+    with initialize_config_dir(str(tmp_path), **version_words()):
         config = compose("peer", return_hydra_config=True)
     settings = settings_of(config)
     settings.check()

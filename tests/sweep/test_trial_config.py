@@ -9,6 +9,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from maskrcnn_exp.hydra_version import version_words
 from maskrcnn_exp.sweep.storage import StorageSpec
 from maskrcnn_exp.sweep.trial_config import trial_config
 from tests.sweep.sweeps import APP, MULT, sweep
@@ -17,7 +18,7 @@ URL = "postgresql://ana:s3cret@host/studies"
 
 
 def composed(*words: str) -> Any:
-    with initialize_config_dir(str(APP.parent), version_base="1.3"):
+    with initialize_config_dir(str(APP.parent), **version_words()):
         return compose("config", overrides=list(words), return_hydra_config=True)
 
 

@@ -18,6 +18,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 
 from maskrcnn_exp.errors import ConfigError, DivergedError, Interrupted, Pruned
+from maskrcnn_exp.hydra_version import version_words
 from maskrcnn_exp.model.parts import LOSSES, PARTS
 from maskrcnn_exp.record.atomic import write_json_atomic
 from maskrcnn_exp.record.run_log import RunLog
@@ -37,7 +38,7 @@ def curve(config: Any, epoch: int) -> dict[str, float]:
     return values | {"loss/train_total": total, "loss/val": total, "mAP/segm_AP": ap, "mAP/bbox_AP": ap + 0.1}
 
 
-@hydra.main(version_base="1.3", config_path=".", config_name="config")
+@hydra.main(**version_words(), config_path=".", config_name="config")
 def main(config: Any) -> float:
     folder = Path(HydraConfig.get().runtime.output_dir)
     state = folder / "state.json"

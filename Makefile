@@ -3,13 +3,14 @@
 # make test    all tests; make test-fast leaves out those that train for minutes
 # make torture the long forms of docs/reliability.md: kills, full disks, signals, memory; an hour on two cores
 # make bench   speed against torchvision's reference loop, into benchmarks/RESULTS.md; under half an hour, alone on the machine
+# make versions  the oldest and newest versions of what is used, each in an environment of its own; needs uv, hours
 # make check   lint, format and types
 
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: setup train test test-fast torture bench check format clean
+.PHONY: setup train test test-fast torture bench versions check format clean
 
 setup: .venv/.installed
 
@@ -34,6 +35,9 @@ torture: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.bench --write
+
+versions: setup
+	$(BIN)/python -m benchmarks.versions $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .

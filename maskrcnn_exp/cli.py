@@ -11,6 +11,7 @@ import click
 
 from maskrcnn_exp import __version__
 from maskrcnn_exp.cli_help import CHECK_DATA_HELP, EVALUATE_HELP, EXPORT_HELP, PREDICT_HELP, TRAIN_HELP
+from maskrcnn_exp.completion import asks_for_completion, offered, with_command
 from maskrcnn_exp.errors import Interrupted, UserError, WriteError
 from maskrcnn_exp.hydra_run import configuration_errors, forget_stdout, run_hydra
 
@@ -46,6 +47,9 @@ def cli() -> None:
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def train(words: tuple[str, ...]) -> None:
     """Train; takes Hydra overrides: `train --help` lists them."""
+    if asks_for_completion(words) and (names := offered(sorted(cli.commands))) is not None:
+        click.echo(names)
+        return
     if "--help" in words or "-h" in words:
         from maskrcnn_exp.compose import choices_by_group, compose_yaml
 
@@ -182,7 +186,8 @@ def _helped(words: Sequence[str], text: str) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and leave with its exit code; an error a user can cause is one message on stderr."""
-    sys.exit(_guarded(lambda: cli.main(arguments, prog_name="maskrcnn-exp", standalone_mode=False)))
+    words = with_command(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(_guarded(lambda: cli.main(words, prog_name="maskrcnn-exp", standalone_mode=False)))
 
 
 def _guarded(command: Callable[[], object]) -> int:

@@ -20,7 +20,9 @@ Groups (group=choice):
 Keys (key=value), as composed from the words beside --help:
 {config}
 Type, default, unit and meaning of every key: maskrcnn_exp/schema/
-Hydra's own flags (--multirun, --cfg job, --config-dir, shell completion): --hydra-help"""
+Hydra's own flags (--multirun, --cfg job, --config-dir): --hydra-help
+Completion of commands, groups and keys in bash and zsh: eval "$(maskrcnn-exp -sc install=bash)"
+"""
 
 EVALUATE_HELP: Final = """usage: python -m maskrcnn_exp evaluate checkpoint=PATH [output=FILE.json] [key=value …]
 

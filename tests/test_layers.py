@@ -31,7 +31,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"optim"}),
     frozenset({"engine", "record", "diagnose", "compare"}),
     frozenset({"recipes", "sweep", "compose", "config_check", "hydra_guard", "hydra_version", "problems"}),
-    frozenset({"cli", "cli_help", "hydra_run", "__main__"}),
+    frozenset({"cli", "cli_help", "completion", "hydra_run", "__main__"}),
 )
 """From the bottom. A name of two words is a module that lies lower than its folder."""
 

@@ -22,18 +22,28 @@ def test_shell_completion_installs(tmp_path: Path) -> None:
     assert "COMP_LINE" in done.stdout
 
 
-@pytest.mark.parametrize(("typed", "offered"), [("lr.mask_m", "lr.mask_mult="), ("model=ti", "model=tiny")])
-def test_shell_completion_knows_groups_and_keys(tmp_path: Path, typed: str, offered: str) -> None:
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("tr", "train"),
+        ("train lr.mask_m", "lr.mask_mult="),
+        ("train trainer=cpu model=ti", "model=tiny"),
+        ("predict images=pict", ""),  # the shell's own files
+    ],
+)
+def test_a_shell_offers_commands_groups_and_keys(tmp_path: Path, typed: str, offered: str) -> None:
+    """As Hydra's script does it: the bare program with the whole line in COMP_LINE."""
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "COMP_LINE": f"maskrcnn-exp {typed}"}
     done = subprocess.run(
-        [sys.executable, "-m", "maskrcnn_exp", "train", "-sc", "query=bash"],
+        [sys.executable, "-m", "maskrcnn_exp", "-sc", "query=bash"],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert offered in done.stdout.split(), done.stdout + done.stderr
+    assert done.stdout.split() == offered.split(), done.stdout + done.stderr
+    assert not done.stderr
 
 
 @pytest.mark.parametrize("flags", [["--cfg", "job", "--multirun"], ["-m", "-c", "all"]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import re
 from collections.abc import Sequence
@@ -12,7 +13,15 @@ from maskrcnn_exp.errors import ConfigError
 from maskrcnn_exp.hydra_version import version_words
 from maskrcnn_exp.schema import TrainConfig, register_schema
 
-__all__ = ["choices_by_group", "compose", "compose_yaml", "conf_dir", "explain", "to_train_config"]
+__all__ = [
+    "choices_by_group",
+    "compose",
+    "compose_yaml",
+    "conf_dir",
+    "explain",
+    "refuse_added_keys",
+    "to_train_config",
+]
 
 
 def conf_dir() -> Path:
@@ -74,6 +83,38 @@ def to_train_config(config: Any) -> TrainConfig:
     return result
 
 
+def refuse_added_keys(config: Any) -> None:
+    """Refuse keys that nothing reads: Hydra adds whatever is typed with + or ++, so a typo would pass unseen.
+
+    Raises:
+        ConfigError: names each of them.
+    """
+    unknown = _added("", config)
+    if unknown:
+        raise ConfigError.from_problems(
+            [
+                f"unknown key {key}, added with + or ++.{_did_you_mean(key, _known_keys())} "
+                "`train --cfg job` prints all keys; none of them needs a +."
+                for key in unknown
+            ]
+        )
+
+
+def _added(prefix: str, node: Any) -> list[str]:
+    """Return the dotted keys that the dataclass behind a node does not have."""
+    from omegaconf import DictConfig, OmegaConf
+
+    known = {field.name for field in dataclasses.fields(OmegaConf.get_type(node))}
+    keys: list[str] = []
+    for name in node:
+        child = node._get_node(name)
+        if name not in known:
+            keys.append(f"{prefix}{name}")
+        elif isinstance(child, DictConfig) and not child._is_none() and not child._is_missing():
+            keys += _added(f"{prefix}{name}.", child)
+    return keys
+
+
 def explain(error: Exception) -> ConfigError:
     """Return a one-message error for what Hydra or OmegaConf says, with the nearest known word for a typo."""
     texts = []
@@ -82,7 +123,8 @@ def explain(error: Exception) -> ConfigError:
         texts.append(str(cause))
         cause = cause.__cause__
     text = "\n".join(texts)
-    return ConfigError(_unknown_key(text) or _unknown_choice(text) or _wrong_value(text) or texts[0].strip())
+    told = _unknown_key(text) or _unknown_choice(text) or _wrong_value(text) or _no_equals(text)
+    return ConfigError(told or texts[0].strip())
 
 
 def _unknown_key(text: str) -> str | None:
@@ -115,6 +157,11 @@ def _wrong_value(text: str) -> str | None:
         return None
     full = re.search(r"full_key: (\S+)", text)
     return f"{full.group(1)}: {match.group(1).strip()}." if full else match.group(1).strip()
+
+
+def _no_equals(text: str) -> str | None:
+    match = re.search(r"Error parsing override '([^'=]*)'\s*missing EQUAL", text)
+    return f"{match.group(1)}: a word without its value. Type {match.group(1)}=VALUE." if match else None
 
 
 def _did_you_mean(word: str, known: Sequence[str]) -> str:

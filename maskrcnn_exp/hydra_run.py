@@ -78,9 +78,10 @@ def _train_job(config: Any) -> float | None:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
-    from maskrcnn_exp.compose import to_train_config
+    from maskrcnn_exp.compose import refuse_added_keys, to_train_config
     from maskrcnn_exp.config_check import check_or_raise
 
+    refuse_added_keys(config)
     plain = to_train_config(config)
     check_or_raise(plain)
     from maskrcnn_exp.recipes.train import RunSettings, run

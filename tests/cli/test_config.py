@@ -10,7 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from maskrcnn_exp import schema
-from maskrcnn_exp.compose import compose, conf_dir, explain, to_train_config
+from maskrcnn_exp.compose import compose, conf_dir, explain, refuse_added_keys, to_train_config
 from maskrcnn_exp.config_check import check_config, check_or_raise
 from maskrcnn_exp.errors import ConfigError
 from maskrcnn_exp.hydra_version import version_words
@@ -145,6 +145,7 @@ ERRORS = {
     "model/mask_los=bce": "unknown config group or key model/mask_los. Did you mean model/mask_loss?",
     "clip.mask=1": "clip.mask is a key of clip=per_part, which is not the choice here: give it, too.",
     "dataset.root=x": "dataset.root is a key of dataset=coco or mask_png or yolo_seg or labelme or voc, which is not",
+    "lr.mask_mult": "lr.mask_mult: a word without its value. Type lr.mask_mult=VALUE.",
     "clip.masks=1": "unknown key clip.masks. Did you mean clip.mask?",
 }
 
@@ -155,6 +156,17 @@ def test_a_mistyped_word_is_named_with_the_nearest_right_one(word: str) -> None:
         to_train_config(compose([word]))
     assert str(caught.value).startswith(ERRORS[word])
     assert "\n" not in str(caught.value)
+
+
+def test_a_key_added_with_a_plus_is_refused_unless_something_reads_it() -> None:
+    refuse_added_keys(compose(["experiment=nuclei", "++lr.mask_mult=3"]))
+    with pytest.raises(ConfigError) as caught:
+        refuse_added_keys(compose(["+lr.mask_mul=10", "++trainer.epocs=3", "+foo=1"]))
+    text = str(caught.value)
+    assert text.startswith("3 problems in the configuration:")
+    assert "unknown key lr.mask_mul, added with + or ++. Did you mean lr.mask_mult?" in text
+    assert "unknown key trainer.epocs" in text
+    assert "unknown key foo" in text
 
 
 def test_a_missing_folder_is_asked_for_by_its_key() -> None:

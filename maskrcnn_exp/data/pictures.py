@@ -131,7 +131,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
             raise DataError(
                 f"{path}: the picture cannot be read ({type(error).__name__}: {error}). "
                 f"Expected a whole picture file that PIL {pil_version} opens. "
-                "Replace the file or remove it from the annotations."
+                "Replace the file or leave it out."
             ) from error
 
 

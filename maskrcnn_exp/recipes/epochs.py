@@ -21,6 +21,7 @@ from maskrcnn_exp.model.parts import LOSSES
 from maskrcnn_exp.recipes.board_pages import write_board_pages
 from maskrcnn_exp.recipes.non_finite import Crash
 from maskrcnn_exp.recipes.setup import Data
+from maskrcnn_exp.recipes.typed import command_line, path_word
 from maskrcnn_exp.record import tags
 from maskrcnn_exp.record.console import Console, epoch_block
 from maskrcnn_exp.schema import TrainerConfig
@@ -199,9 +200,9 @@ class Epochs:
         self.saver.save()
         self.saver.wait()
         folder = self.saver.folder.folder.parent
-        words = " ".join(word for word in self.saver.identity.overrides if not word.startswith("run_dir="))
-        command = f"python -m maskrcnn_exp train {words}".rstrip()
-        self.console.print(f"saved {self.saver.folder.last}\nGo on with: {command} run_dir={folder}")
+        words = [word for word in self.saver.identity.overrides if not word.startswith("run_dir=")]
+        command = command_line("train", [*words, path_word("run_dir", folder)])
+        self.console.print(f"saved {self.saver.folder.last}\nGo on with: {command}")
         raise Interrupted
 
 

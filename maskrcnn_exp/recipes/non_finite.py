@@ -16,6 +16,7 @@ from maskrcnn_exp.engine.runtime import on_first
 from maskrcnn_exp.engine.saver import Saver
 from maskrcnn_exp.errors import CheckpointError, DivergedError
 from maskrcnn_exp.model.parts import Part
+from maskrcnn_exp.recipes.typed import command_line
 from maskrcnn_exp.record.console import Console
 from maskrcnn_exp.schema import OnNanConfig, RollbackConfig
 
@@ -131,7 +132,7 @@ def _told(event: NonFiniteStep, folder: Path, epoch: int) -> str:
         return f"{said} No checkpoint was written with them. What is known of the step lies in {folder}."
     return (
         f"{said} The weights were not touched by this step. What is known of it lies in {folder}.\n"
-        f"Run that step again, picture by picture: python -m maskrcnn_exp train replay={folder}"
+        f"Run that step again, picture by picture: {command_line('train', [f'replay={folder}'])}"
     )
 
 

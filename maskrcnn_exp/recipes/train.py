@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from maskrcnn_exp.recipes.setup import (
     open_data,
 )
 from maskrcnn_exp.recipes.suspects import report_suspects, write_suspects
+from maskrcnn_exp.recipes.typed import command_line
 from maskrcnn_exp.record.atomic import remove_leftovers, write_json_atomic
 from maskrcnn_exp.record.console import Console, groups_table, summary_lines
 from maskrcnn_exp.record.data_found import DataFound
@@ -117,7 +119,7 @@ def _train(
     meter = EpochMeter(state.loss_weights)
     start = start_or_resume(state, meter, sources, data.categories, settings.config_yaml)
     said = [*_max_dets_note(detections), *_limit_note(trainer, data), *start.lines]
-    said += scale_lines(state.progress.lr_scale)
+    said += scale_lines(state.progress.lr_scale) + _done_note(trainer, state.progress.epoch, settings.folder)
     console.print("\n".join([*notes, groups_table(group_rows(state)), *said]))
 
     log = open_log(settings.folder, start.checkpoint, start.source, writes=fabric.is_global_zero)
@@ -192,6 +194,15 @@ def _limit_note(trainer: TrainerConfig, data: Data) -> list[str]:
     ]
 
 
+def _done_note(trainer: TrainerConfig, next_epoch: int, folder: Path) -> list[str]:
+    if next_epoch <= trainer.epochs:
+        return []
+    return [
+        f"nothing is left to train: all {trainer.epochs} epochs of {folder} are done. "
+        f"trainer.epochs={2 * trainer.epochs} goes further, another run_dir trains anew."
+    ]
+
+
 def _farewell(saver: Saver, monitor: str, settings: RunSettings) -> str:
     """Return the last lines: the best epoch, where everything is, how to do it again."""
     progress = saver.state.progress
@@ -202,8 +213,7 @@ def _farewell(saver: Saver, monitor: str, settings: RunSettings) -> str:
     else:
         lines.append(f"no best.pt: {monitor} (trainer.monitor) was never recorded with a value that counts")
     checkpoint = saver.folder.last if progress.best_value is None else saver.folder.best
-    lines.append(f"look: tensorboard --logdir {settings.folder.parent}")
-    lines.append(f"evaluate: python -m maskrcnn_exp evaluate checkpoint={checkpoint}")
-    words = " ".join(settings.overrides)
-    lines.append(f"again: python -m maskrcnn_exp train {words}".rstrip())
+    lines.append(f"look: tensorboard --logdir {shlex.quote(str(settings.folder.parent))}")
+    lines.append(f"evaluate: {command_line('evaluate', [f'checkpoint={checkpoint}'])}")
+    lines.append(f"again: {command_line('train', settings.overrides)}")
     return "\n".join(lines)

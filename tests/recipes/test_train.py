@@ -109,6 +109,8 @@ def test_finished_run_resumes_to_nothing_and_a_longer_one_goes_on(
     assert_same_checkpoint(tmp_path / "whole/checkpoints/last.pt", tmp_path / "run/checkpoints/last.pt")
     before = History.read(tmp_path / "run").series("loss/val").values
     train_small("schedule=constant", "trainer.epochs=2", folder="run")
+    said = capsys.readouterr().out
+    assert f"nothing is left to train: all 2 epochs of {tmp_path / 'run'} are done. trainer.epochs=4 goes" in said
     assert list(History.read(tmp_path / "run").series("loss/val").values) == list(before)
 
 

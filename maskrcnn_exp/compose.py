@@ -104,7 +104,10 @@ def _added(prefix: str, node: Any) -> list[str]:
     """Return the dotted keys that the dataclass behind a node does not have."""
     from omegaconf import DictConfig, OmegaConf
 
-    known = {field.name for field in dataclasses.fields(OmegaConf.get_type(node))}
+    kind: Any = OmegaConf.get_type(node)
+    if not dataclasses.is_dataclass(kind):
+        return []
+    known = {field.name for field in dataclasses.fields(kind)}
     keys: list[str] = []
     for name in node:
         child = node._get_node(name)

@@ -12,6 +12,7 @@ from maskrcnn_exp.sweep.attrs import DIVERGED, EPOCH, LEASE, STOP
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
     from maskrcnn_exp.sweep.health import HealthMonitor
@@ -43,7 +44,8 @@ class LeaseLost(Interrupted):
 class StudyTrial:
     """A trial, as its training sees it: tell how an epoch went, hear whether to stop.
 
-    Picklable: a process that gets it connects to the storage by itself, at the first report.
+    Picklable: a process that gets it connects to the storage by itself, at the first report. In the worker's own
+    process it uses the worker's connection, which has read the finished trials already.
     """
 
     storage: StorageSpec
@@ -56,11 +58,12 @@ class StudyTrial:
     settings: SweeperSettings
     run_folder: Path
     mask_chance: float | None = None  # loss_mask of a mask head that guesses; the training knows its loss
+    connection: BaseStorage | None = field(default=None, repr=False)  # the worker's; None in another process
     _monitor: HealthMonitor | None = field(default=None, repr=False)
     _study: Any = field(default=None, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_study": None, "_monitor": None}
+        return {**self.__dict__, "connection": None, "_study": None, "_monitor": None}
 
     def report(self, epoch: int, values: Mapping[str, float]) -> str | None:
         """Give the study the numbers of one epoch; return the reason to stop, None to go on.
@@ -119,7 +122,9 @@ class StudyTrial:
             from maskrcnn_exp.sweep.settings import build_pruner
 
             self._study = optuna.load_study(
-                study_name=self.study_name, storage=self.storage.open(), pruner=build_pruner(self.settings)
+                study_name=self.study_name,
+                storage=self.connection or self.storage.open(),
+                pruner=build_pruner(self.settings),
             )
             self._monitor = self._open_monitor()
         study: optuna.Study = self._study

@@ -103,7 +103,7 @@ def _run_trial(shared: SharedStudy, taken: Taken, job: Job) -> bool:
     started = time.monotonic()
     error: BaseException | None = None
     returned: object = None
-    set_current_trial(_handle(job, taken, folder))
+    set_current_trial(_handle(shared, job, taken, folder))
     try:
         with _own_signals(), _output_to(folder / CONSOLE, job.settings.quiet):
             returned = _call(job, taken)
@@ -144,7 +144,7 @@ class _Ending:
     notes: dict[str, object]  # attributes to keep with the trial
 
 
-def _handle(job: Job, taken: Taken, folder: Path) -> StudyTrial:
+def _handle(shared: SharedStudy, job: Job, taken: Taken, folder: Path) -> StudyTrial:
     return StudyTrial(
         storage=job.spec,
         study_name=job.plan.study_name,
@@ -155,6 +155,7 @@ def _handle(job: Job, taken: Taken, folder: Path) -> StudyTrial:
         metric=job.metrics[0] if len(job.metrics) == 1 else None,
         settings=job.settings,
         run_folder=folder,
+        connection=shared.study._storage,  # with its cache: `shared.storage` reads every trial of a database anew
     )
 
 

@@ -143,6 +143,10 @@ class SharedStudy:
             found(study, is_new)
         return cls(spec, plan, watch)
 
+    def patiently(self, action: Callable[[], T]) -> T:
+        """Return what `action`, which reads this study, returns, as patient with its server as the methods here."""
+        return patiently(action, self.watch.grace_seconds)
+
     @property
     @_patient
     def trials(self) -> list[FrozenTrial]:
@@ -269,8 +273,11 @@ class SharedStudy:
         self._move(taken, TrialState.FAIL, None, {**notes, attrs.REASON: reason, attrs.DIVERGED: diverged})
 
     @_patient
+    def trial(self, taken: Taken) -> FrozenTrial:
+        return self.storage.get_trial(taken.trial_id)
+
     def attr(self, taken: Taken, key: str) -> Any:
-        return self.storage.get_trial(taken.trial_id).user_attrs.get(key)
+        return self.trial(taken).user_attrs.get(key)
 
     @_patient
     def halt(self, reason: str, code: int) -> None:
@@ -291,6 +298,7 @@ class SharedStudy:
     def stop_requested(self, pool: str) -> bool:
         return bool(self.study.user_attrs.get(attrs.STOP + pool))
 
+    @_patient
     def clear_halt(self) -> None:
         if self.halted() is not None:
             self.study.set_user_attr(attrs.HALTED, None)

@@ -85,7 +85,7 @@ class Driver:
             except UserError:
                 self._report_what_there_is(shared, job, console)
                 raise
-        self._conclude(shared.study, spec.folder, console, repeat)
+        shared.patiently(lambda: self._conclude(shared.study, spec.folder, console, repeat))
 
     def _space(self, arguments: Sequence[str]) -> SearchSpace:
         settings = self.settings
@@ -184,10 +184,13 @@ class Driver:
         done = sum(trial.state.is_finished() for trial in shared.trials)
 
         def finished(trial: FrozenTrial, done: int) -> None:
-            standing = Standing.read(shared.study, folder)
+            standing = shared.patiently(lambda: Standing.read(shared.study, folder))
             best = standing.best if standing.is_single else standing.pareto
             bar.print(trial_line(trial, done, total, best, standing.metrics))
-            write_results(shared.study, folder, command, self.settings.seed_key)
+            write()
+
+        def write() -> None:
+            shared.patiently(lambda: write_results(shared.study, folder, command, self.settings.seed_key))
 
         def show(done: int, running: list[FrozenTrial]) -> None:
             bar.update(done, [_running_text(trial) for trial in running])
@@ -200,7 +203,7 @@ class Driver:
                 bar.print(f"stopped; what ran is saved in {folder}. Go on with: {self._typed()}")
                 raise
             finally:
-                write_results(shared.study, folder, command, self.settings.seed_key)
+                write()
 
     def _repeat(self, shared: SharedStudy, job: Job, console: Console, stop: StopFlag) -> RepeatVerdict | str | None:
         """Train winner and default anew with other seeds, as a study of its own beside the search.
@@ -208,7 +211,7 @@ class Driver:
         Returns:
             The verdict, also where an earlier command made the repeats; a sentence where nothing is to repeat.
         """
-        best = Standing.read(shared.study, job.spec.folder).best
+        best = shared.patiently(lambda: Standing.read(shared.study, job.spec.folder)).best
         if best is None:
             return None
         if self.settings.repeat_best == 0:
@@ -217,7 +220,9 @@ class Driver:
         if repeats_default(repeat_job):
             return "the default won; nothing to repeat"
         found = partial(_set_metric, self.settings.metric)
-        repeats = SharedStudy.create(repeat_job.spec, repeat_job.plan, repeat_job.watch(), found)
+        repeats = shared.patiently(
+            lambda: SharedStudy.create(repeat_job.spec, repeat_job.plan, repeat_job.watch(), found)
+        )
         pairs = self.settings.repeat_best
         console.print(f"repeating #{best.number} and the default, {pairs} seeds each, without pruning")
         self._run(repeats, repeat_job, console, stop)
@@ -225,7 +230,7 @@ class Driver:
 
     def _report_what_there_is(self, shared: SharedStudy, job: Job, console: Console) -> None:
         """Write the report of a study that more failures than allowed, or a halt, ended."""
-        standing = Standing.read(shared.study, job.spec.folder)
+        standing = shared.patiently(lambda: Standing.read(shared.study, job.spec.folder))
         if not self.settings.report or not standing.finished:
             return
         best = standing.best

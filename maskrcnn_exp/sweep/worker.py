@@ -129,7 +129,7 @@ def _record_of(
     folder = job.spec.folder / str(taken.number)
     goes_on = isinstance(error, Interrupted | BusyError) or _is_submitits(error)
     if not goes_on:
-        params, space = job.plan.hparams(shared.storage.get_trial(taken.trial_id))
+        params, space = job.plan.hparams(shared.trial(taken))
         list_for_tensorboard(folder, params, space, job.metrics, found)
     summary = summary_of(folder)
     return {} if summary is None else {attrs.RECORD: dict(summary)}

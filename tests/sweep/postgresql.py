@@ -35,9 +35,9 @@ class Server:
         options = f"-p {self.port} -h 127.0.0.1 -k {self.folder} -c fsync=off -c max_connections=200"
         self._run("pg_ctl", "start", "-w", "-D", f"{self.folder}/data", "-l", f"{self.folder}/log", "-o", options)
 
-    def stop(self) -> None:
-        """As `systemctl restart` does: sessions are cut off."""
-        self._run("pg_ctl", "stop", "-w", "-m", "fast", "-D", f"{self.folder}/data")
+    def stop(self, how: str = "fast") -> None:
+        """As `systemctl restart` does: sessions are cut off. `immediate` is a crash, repaired at the next start."""
+        self._run("pg_ctl", "stop", "-w", "-m", how, "-D", f"{self.folder}/data")
 
     def new_database(self) -> str:
         """Create an empty one and return its URL."""

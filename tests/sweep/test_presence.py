@@ -113,3 +113,17 @@ def test_a_heartbeat_reaches_the_storage(spec: StorageSpec) -> None:
             study = optuna.load_study(storage=spec.open(), study_name="s")
             beats.add(study.user_attrs.get(f"heartbeat/{here.name}"))
     assert len(beats) >= 3
+
+
+def test_a_clock_that_is_set_makes_nobody_dead_or_alive(spec: StorageSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an hour, either way: only time that passed counts."""
+    passed, wall = 100.0, 1e9
+    monkeypatch.setattr(presence.time, "monotonic", lambda: passed)
+    monkeypatch.setattr(presence.time, "time", lambda: wall)
+    name, watch = "other:1:2:3", Watch(spec.folder, grace_seconds=60)
+    for jump in (3600.0, -7200.0, 3600.0):
+        wall += jump
+        passed += 10
+        assert not watch.is_dead(name, {f"heartbeat/{name}": 0})
+    passed += 60
+    assert watch.is_dead(name, {f"heartbeat/{name}": 0})

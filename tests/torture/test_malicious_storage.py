@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import pickle
 from pathlib import Path
-from typing import Any
 
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.samplers import CmaEsSampler
+from optuna.storages import BaseStorage
 from optuna.trial import TrialState, create_trial
 
 from maskrcnn_exp.errors import ConfigError
@@ -18,7 +18,9 @@ from maskrcnn_exp.override_keys import refuse_hydra_words
 from maskrcnn_exp.sweep.attrs import FOLDER, OVERRIDES
 from maskrcnn_exp.sweep.factories import make_sampler
 from maskrcnn_exp.sweep.standing import run_folder, train_command
-from tests.sweep.sweeps import MULT, sweep
+from maskrcnn_exp.sweep.storage import StorageSpec
+from tests.sweep.postgresql import Server
+from tests.sweep.sweeps import MULT, folder_of, sweep
 
 CMAES = {"_target_": "optuna.samplers.CmaEsSampler", "n_startup_trials": 1}
 
@@ -35,20 +37,27 @@ def objective(trial: optuna.Trial) -> float:
     return trial.suggest_float("x", 0, 1) + trial.suggest_float("y", 0, 1)
 
 
-def cmaes_study(storage: str) -> optuna.Study:
+def cmaes_study(storage: BaseStorage) -> optuna.Study:
     study = optuna.create_study(storage=storage, study_name="s", load_if_exists=True)
     study.sampler = make_sampler(CMAES, 0, len(study.trials), None)
     return study
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "journal"])
-def test_the_pickle_in_which_cma_es_keeps_its_state_runs_nothing(tmp_path: Path, kind: str) -> None:
-    storage: Any = f"sqlite:///{tmp_path / 'study.db'}"
-    if kind == "journal":
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
+KINDS = ["sqlite", "journal", "postgresql"]
 
-        storage = JournalStorage(JournalFileBackend(str(tmp_path / "study.journal")))
+
+def url_of(kind: str, folder: Path, request: pytest.FixtureRequest) -> str | None:
+    if kind == "postgresql":
+        server: Server = request.getfixturevalue("postgresql")
+        return server.new_database()
+    return f"sqlite:///{folder / 'study.db'}" if kind == "sqlite" else None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_pickle_in_which_cma_es_keeps_its_state_runs_nothing(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    storage = StorageSpec(tmp_path, url_of(kind, tmp_path, request)).open()
     study = cmaes_study(storage)
     study.optimize(objective, n_trials=8)  # its own state is read again
     (key,) = {name for trial in study.trials for name in trial.system_attrs if name.endswith("optimizer:0")}
@@ -63,6 +72,8 @@ def test_the_pickle_in_which_cma_es_keeps_its_state_runs_nothing(tmp_path: Path,
         study.ask({"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)})
     assert not (tmp_path / "trace").exists()
     assert isinstance(study.sampler, CmaEsSampler)
+    if kind != "journal":
+        storage.engine.dispose()  # type: ignore[attr-defined]
 
 
 def test_a_noted_folder_outside_of_the_studys_is_not_looked_into(tmp_path: Path) -> None:
@@ -106,11 +117,17 @@ def test_words_of_a_trial_pass_that_only_look_alike() -> None:
 
 
 @pytest.mark.slow
-def test_a_waiting_trial_that_somebody_else_put_into_the_study_runs_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_waiting_trial_that_somebody_else_put_into_the_study_runs_nothing(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
     """It has a parameter by the name of a Hydra key; words made of it would be a callback."""
-    first = sweep(tmp_path, MULT, "hydra.sweeper.n_trials=1", "hydra.sweeper.storage=sqlite:///study.db")
+    url = url_of(kind, tmp_path, request)
+    words = (MULT, *([] if url is None else [f"hydra.sweeper.storage='{url}'"]))
+    first = sweep(tmp_path, *words, "hydra.sweeper.n_trials=1")
     assert first.returncode == 0, first.stdout
-    study = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path / 'study.db'}")
+    storage = StorageSpec(folder_of(tmp_path), url).open()
+    study = optuna.load_study(study_name="s", storage=storage)
     key, value = "+hydra.callbacks.x", '{_target_: "os.mkdir", path: "trace"}'
     study.add_trial(
         create_trial(
@@ -123,7 +140,9 @@ def test_a_waiting_trial_that_somebody_else_put_into_the_study_runs_nothing(tmp_
             user_attrs={FOLDER: "../../elsewhere", OVERRIDES: [f"{key}={value}"]},
         )
     )
-    second = sweep(tmp_path, MULT, "hydra.sweeper.n_trials=2", "hydra.sweeper.storage=sqlite:///study.db")
+    if url is not None:
+        storage.engine.dispose()  # type: ignore[attr-defined]
+    second = sweep(tmp_path, *words, "hydra.sweeper.n_trials=2")
     assert second.returncode != 0
     assert "a trial's words cannot set Hydra's own keys" in second.stdout
     assert not list(tmp_path.rglob("trace"))

@@ -12,7 +12,7 @@ import click
 from maskrcnn_exp import __version__
 from maskrcnn_exp.cli_help import CHECK_DATA_HELP, EVALUATE_HELP, EXPORT_HELP, PREDICT_HELP, TRAIN_HELP
 from maskrcnn_exp.completion import asks_for_completion, offered, with_command
-from maskrcnn_exp.errors import Interrupted, UserError, WriteError
+from maskrcnn_exp.errors import CheckpointError, Interrupted, UserError, WriteError
 from maskrcnn_exp.hydra_run import configuration_errors, forget_stdout, run_hydra
 
 __all__ = ["main"]
@@ -71,6 +71,7 @@ def evaluate(words: tuple[str, ...]) -> None:
     """Evaluate a checkpoint: `evaluate checkpoint=PATH [overrides]`."""
     if _helped(words, EVALUATE_HELP):
         return
+    _refuse_absent_checkpoint(words)
     from maskrcnn_exp.recipes.evaluate import run_words
 
     run_words(words)
@@ -86,6 +87,7 @@ def predict(words: tuple[str, ...]) -> int:
     """Predict on pictures: `predict checkpoint=PATH images=FILE|DIR|GLOB output=DIR`."""
     if _helped(words, PREDICT_HELP):
         return 0
+    _refuse_absent_checkpoint(words)
     from maskrcnn_exp.recipes.predict import run_words
 
     return run_words(words)
@@ -99,6 +101,7 @@ def export(words: tuple[str, ...]) -> None:
     """Export a checkpoint: `export CHECKPOINT|RUN [format=onnx,torchvision]`."""
     if _helped(words, EXPORT_HELP):
         return
+    _refuse_absent_checkpoint(words)
     from maskrcnn_exp.recipes.export import run_words
 
     run_words(words)
@@ -174,6 +177,15 @@ def check_data(words: tuple[str, ...]) -> None:
     from maskrcnn_exp.recipes.check_data import run_words
 
     run_words(words)
+
+
+def _refuse_absent_checkpoint(words: Sequence[str]) -> None:
+    """Answer a mistyped path before torch is imported, which takes seconds. `export` takes it without a key."""
+    for word in words:
+        key, equals, value = word.partition("=")
+        path = value if equals else word
+        if (not equals or key == "checkpoint") and path and not Path(path).exists():
+            raise CheckpointError.absent(path)
 
 
 def _helped(words: Sequence[str], text: str) -> bool:

@@ -74,6 +74,10 @@ class CheckpointError(UserError):
 
     exit_code = 5
 
+    @classmethod
+    def absent(cls, path: object) -> CheckpointError:
+        return cls(f"{path}: no such checkpoint. A run keeps its own under checkpoints/last.pt and best.pt.")
+
 
 class WriteError(CheckpointError):
     """What a run or a study writes cannot be written. What was written before is whole."""

@@ -107,7 +107,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         CheckpointError: absent, damaged, not ours, or of another format version.
     """
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such checkpoint. A run keeps its own under checkpoints/last.pt and best.pt.")
+        raise CheckpointError.absent(path)
     try:
         check_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True)

@@ -104,9 +104,18 @@ def test_a_users_mistake_is_one_message_and_its_exit_code(
     assert "Traceback" not in result.stdout + result.stderr
 
 
-def test_config_mistakes_are_answered_before_torch_is_imported(tmp_path: Path) -> None:
-    seconds, result = min((cpu_seconds("train", "trainer.epochs=0", cwd=tmp_path) for _ in range(2)), key=_seconds)
-    assert "trainer.epochs=0 must be ≥ 1." in result.stderr
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("train trainer.epochs=0", "trainer.epochs=0 must be ≥ 1."),
+        ("evaluate checkpoint=absent.pt", "absent.pt: no such checkpoint"),
+        ("predict checkpoint=absent.pt images=. output=found", "absent.pt: no such checkpoint"),
+        ("export absent", "absent: no such checkpoint"),
+    ],
+)
+def test_a_mistyped_word_is_answered_before_torch_is_imported(words: str, message: str, tmp_path: Path) -> None:
+    seconds, result = min((cpu_seconds(*words.split(), cwd=tmp_path) for _ in range(2)), key=_seconds)
+    assert message in result.stderr
     assert seconds < 2
 
 

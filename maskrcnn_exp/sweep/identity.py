@@ -43,7 +43,7 @@ def study_folder(config: Any, study_name: str) -> Path:
     if "${now:" not in raw:
         return Path(str(config.hydra.sweep.dir)).absolute()
     cut = config.copy()
-    with read_write(cut), open_dict(cut):
+    with read_write(cut.hydra), open_dict(cut.hydra):
         cut.hydra.sweep.dir = raw[: raw.index("${now:")]
     above, slash, _ = str(cut.hydra.sweep.dir).rpartition("/")
     return (Path(f"{above}{slash}" or "multirun") / _folder_name(study_name)).absolute()

@@ -38,7 +38,7 @@ def trial_config(config: Any, spec: StorageSpec) -> Any:
 
     changed = config.copy()
     folder, url = _literal(str(spec.folder)), None if spec.url is None else _literal(spec.shown)
-    with read_write(changed), open_dict(changed):
+    with read_write(changed.hydra), open_dict(changed.hydra):
         # Unresolved: ${hydra.job.num} is each trial's own.
         typed: Any = OmegaConf.to_container(changed.hydra.overrides.hydra, resolve=False)
         words = [_masked(word) for word in typed if not _is_ours(bare_key(word))]

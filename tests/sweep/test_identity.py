@@ -86,6 +86,7 @@ def config(sweep_dir: str) -> DictConfig:
     content = {"paths": {"log_dir": "logs"}, "task_name": "train", "hydra": {"sweep": {"dir": sweep_dir}}}
     created = OmegaConf.create(content)
     OmegaConf.set_struct(created, True)
+    OmegaConf.set_readonly(created.hydra, True)  # as a sweeper gets it from Hydra 1.4
     return created
 
 

@@ -26,6 +26,7 @@ def words_of(spec: StorageSpec, *typed: str) -> list[str]:
     """Return the words about Hydra of each trial of a sweep that was started with `typed`."""
     config = composed()
     config.hydra.overrides.hydra = list(typed)
+    OmegaConf.set_readonly(config.hydra, True)  # as a sweeper gets it from Hydra 1.4
     words: Any = OmegaConf.to_container(trial_config(config, spec).hydra.overrides.hydra, resolve=False)
     return list(words)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["version_words"]
+from typing import Any
+
+__all__ = ["cast_range", "version_words"]
 
 
 def version_words() -> dict[str, str]:
@@ -14,3 +16,13 @@ def version_words() -> dict[str, str]:
 
     major, minor = hydra.__version__.split(".")[:2]
     return {"version_base": "1.3"} if (int(major), int(minor)) < (1, 4) else {}
+
+
+def cast_range(sweep: Any) -> None:
+    """Do to a range what its cast says, as Hydra 1.3 does: int(range(1.0, 4.0)) begins at 1.
+
+    Hydra 1.4 keeps the cast beside the range, for each value that comes out of it.
+    """
+    for cast in getattr(sweep, "transformers", ()):
+        sweep.start, sweep.stop, sweep.step = cast(sweep.start), cast(sweep.stop), cast(sweep.step)
+        sweep.transformers = ()

@@ -17,6 +17,7 @@ from hydra.core.override_parser.types import Glob, Quote, QuotedString, Sweep, T
 from hydra.errors import HydraException
 
 from maskrcnn_exp.errors import ConfigError
+from maskrcnn_exp.hydra_version import cast_range
 
 __all__ = ["Choice", "contains_sweep", "parse_word", "stored_choice", "value_text"]
 
@@ -42,6 +43,7 @@ def parse_word(word: str) -> Any:
         if "NoneType" in said:
             advice = "Hydra takes null only in a plain list: key=null,other."
         raise ConfigError(f"cannot read {word!r}: {said.rstrip('.')}. {advice}") from error
+    cast_range(override.value())
     return override
 
 

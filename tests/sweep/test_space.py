@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from maskrcnn_exp.errors import ConfigError
+from maskrcnn_exp.hydra_version import version_words
 from maskrcnn_exp.sweep.space import SearchSpace, grid_choices, parse_space, trial_words
 from maskrcnn_exp.sweep.words import stored_choice, value_text
 
@@ -81,7 +82,6 @@ PROBLEMS = {
     "a=int(interval(0.5,9))": "int(…) needs whole numbers inside, got interval(0.5,9).",
     "a=int(range(0,1,0.5))": "int(…) needs whole numbers inside, got range(0,1,0.5).",
     "a=tag(lgo,interval(1,2))": "unknown tag lgo. The only tag is log: tag(log, interval(0.1, 30)).",
-    "a=int(tag(log,range(1,9)))": "Hydra drops this tag. Put tag(log, …) outermost",
     "a=tag(log,choice(1,2))": "choices take no tag, got log.",
     "a=tag(log,range(1,9,2))": "a log scale over a range needs whole numbers from 1 on in steps of 1, got range(1",
     "a=tag(log,range(0,9))": "a log scale over a range needs whole numbers from 1 on",
@@ -109,6 +109,15 @@ def test_a_word_that_cannot_be_searched_says_why(word: str) -> None:
     assert PROBLEMS[word] in str(caught.value)
     assert word in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_tag_inside_of_a_cast_is_refused_where_hydra_drops_it() -> None:
+    word = "a=int(tag(log,range(1,9)))"
+    if version_words():
+        with pytest.raises(ConfigError, match=r"Hydra drops this tag. Put tag\(log, …\) outermost"):
+            parse_space([word])
+    else:  # Hydra 1.4 keeps it
+        assert only(word) == IntDistribution(1, 8, log=True)
 
 
 def test_all_problems_come_in_one_error() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from maskrcnn_exp.compose import choices_by_group, compose, to_train_config
+from maskrcnn_exp.compose import choices_by_group, compose, override, to_train_config
 from maskrcnn_exp.config_check import check_config
 from maskrcnn_exp.errors import ConfigError
 from maskrcnn_exp.override_keys import bare_key
@@ -15,39 +16,43 @@ __all__ = ["all_problems"]
 def all_problems(words: Sequence[str], first: ConfigError) -> ConfigError:
     """Return one error for all that is wrong with the overrides of a single training.
 
-    Words are tried in halves, halves of the halves, … together with the choices of groups, which decide which keys
-    there are. What is left without the wrong ones is checked for its values.
+    Each choice of a group is tried by itself, then each other word on the configuration that the right choices give,
+    as they decide which keys there are. What is left without the wrong ones is checked for its values.
 
     Args:
         first: What Hydra said; returned where it cannot be broken down, as for a sweep or a folder of the user's.
     """
     if any(word.startswith("-") for word in words):
         return first
+    if len(words) == 1:  # Hydra said it all, and to compose once more costs a third of a second
+        return first
     groups = choices_by_group()
     choices = [word for word in words if bare_key(word) in groups]
-    wrong: dict[str, str] = {}
-    for word in choices:
-        wrong |= _wrong([word], [])
-    context = [word for word in choices if word not in wrong]
-    wrong |= _wrong([word for word in words if word not in choices], context)
+    wrong = {word: said for word in choices if (said := _said_of(compose, [word]))}
+    config = compose([word for word in choices if word not in wrong])
+    for word in words:
+        if word not in choices and (said := _said_of(_try, word, config)):
+            wrong[word] = said
     problems = [wrong[word] for word in dict.fromkeys(words) if word in wrong]
     if not problems:
         return first
-    return ConfigError.from_problems([*problems, *_odd_values([word for word in words if word not in wrong])])
+    right = [word for word in words if word not in wrong]
+    return ConfigError.from_problems([*problems, *(_odd_values(right) if right else [])])
 
 
-def _wrong(words: Sequence[str], context: Sequence[str]) -> dict[str, str]:
-    """Return the words that do not compose with `context`, and why."""
-    if not words:
-        return {}
+def _try(word: str, config: Any) -> None:
+    if bare_key(word).startswith("hydra"):  # what was composed has none of Hydra's own keys
+        compose([word])
+    else:
+        override(config, word)
+
+
+def _said_of(tried: Callable[..., object], *arguments: object) -> str | None:
     try:
-        compose([*context, *words])
+        tried(*arguments)
     except ConfigError as error:
-        if len(words) == 1:
-            return {words[0]: str(error)}
-        middle = len(words) // 2
-        return _wrong(words[:middle], context) | _wrong(words[middle:], context)
-    return {}
+        return str(error)
+    return None
 
 
 def _odd_values(words: Sequence[str]) -> list[str]:

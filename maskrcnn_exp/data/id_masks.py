@@ -23,13 +23,14 @@ Ids = npt.NDArray[np.integer[Any]]
 
 _ONE_CHANNEL = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B")
 _LARGEST_ID = 65535
+_MOST_INSTANCES = 5000  # a mask each of the whole picture: more would fill any memory
 
 
 def read_ids(path: Path) -> Ids:
     """Read the instance numbers [h, w]; of a palette picture the indices, not the colours.
 
     Raises:
-        DataError: the file is damaged, has colour channels, or holds numbers outside 0 … 65535.
+        DataError: the file is damaged, has colour channels, or holds numbers outside 0 … 65535, or more than 5,000.
     """
     with opened(path) as picture:
         if picture.mode not in _ONE_CHANNEL:
@@ -37,6 +38,8 @@ def read_ids(path: Path) -> Ids:
         ids: Ids = np.array(picture, dtype=np.int32)
     if ids.min() < 0 or ids.max() > _LARGEST_ID:
         raise _unexpected(path, f"numbers from {ids.min()} to {ids.max()}")
+    if (number := len(instance_ids(ids))) > _MOST_INSTANCES:
+        raise _unexpected(path, f"{number} different numbers, more than {_MOST_INSTANCES}: a picture, not a mask")
     return ids
 
 

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from maskrcnn_exp.data.target import InstanceDataset, Sample
 from maskrcnn_exp.data.worker_signals import leave_signals_to_training, workers_begin_deaf
+from maskrcnn_exp.errors import DataError
 from maskrcnn_exp.heap import give_pictures_back
 
 __all__ = ["EpochPlan", "TrainBatches", "ValidationSamples", "auto_workers", "sample_seed"]
@@ -95,7 +96,13 @@ class _SeededSamples(Dataset[Sample]):
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
         epoch, index = key
-        sample = replace(self.dataset.load(index), seed=sample_seed(self.seed, epoch, index))
+        sample = self.dataset.load(index)
+        if sample.image.dtype != torch.uint8:  # nothing else cannot hold NaN, which would end the training at the loss
+            raise DataError(
+                f"picture {self.dataset.image_id(index)!r}: the dataset gives {sample.image.dtype}. "
+                "Expected uint8 [3, h, w], RGB, 0 to 255."
+            )
+        sample = replace(sample, seed=sample_seed(self.seed, epoch, index))
         return sample if self.augment is None else self.augment(sample)
 
 

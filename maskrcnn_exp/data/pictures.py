@@ -16,6 +16,9 @@ How the kinds of pictures become RGB:
 EXIF: a picture is read as viewers show it, its EXIF orientation applied, in any format. The one exception:
 where the size in the annotation file fits only the stored pixels, the stored pixels are kept, because the
 masks were drawn on them. PIL turns TIFF files by itself, so those are always read as shown.
+
+A file is opened as one of `_FORMATS` or not at all, whatever it is called: PIL hands EPS to ghostscript, a program of
+its own, and WMF, BUFR, GRIB and HDF5 to whoever registered for them.
 """
 
 from __future__ import annotations
@@ -25,8 +28,9 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +42,22 @@ from maskrcnn_exp.errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["opened", "orientation_of", "picture_size", "read_pixels", "read_rgb", "shown_size", "turned"]
+__all__ = [
+    "DAMAGED",
+    "known_formats",
+    "opened",
+    "orientation_of",
+    "picture_size",
+    "read_pixels",
+    "read_rgb",
+    "shown_size",
+    "turned",
+]
 
+_FORMATS: Final = (
+    *("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "AVIF", "JPEG2000", "PPM", "DIB", "DDS", "FITS", "ICNS", "ICO"),
+    *("PCX", "PSD", "QOI", "SGI", "SUN", "TGA"),
+)
 _ORIENTATION_TAG = 274
 _TURN = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -52,7 +70,7 @@ _TURN = {
 }
 _SWAPS_SIDES = (5, 6, 7, 8)
 # PIL's parsers meet damaged bytes with whatever the line at fault happens to raise.
-_DAMAGED = (
+DAMAGED = (
     OSError,
     SyntaxError,
     ValueError,
@@ -115,22 +133,31 @@ def picture_size(path: Path, annotated_size: tuple[int, int] | None = None) -> t
         return shown_size(stored, orientation)
 
 
+@cache
+def known_formats() -> tuple[str, ...]:
+    """Return what PIL may open: those of `_FORMATS` that it was built with."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
     """Open with PIL; everything that PIL may raise on the way becomes one DataError that names the file."""
     # PIL warns of large pictures and odd EXIF, each time; neither changes what is read.
     with warnings.catch_warnings(action="ignore"):
         try:
-            with Image.open(path) as picture:
+            if not path.is_file() and path.exists():  # a pipe would be waited for
+                raise OSError("it is no file")
+            with Image.open(path, formats=known_formats()) as picture:
                 yield picture
         except FileNotFoundError as error:
             raise DataError(
                 f"{path}: there is no such picture. Check the image folder and file_name in the annotations."
             ) from error
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise DataError(
                 f"{path}: the picture cannot be read ({type(error).__name__}: {error}). "
-                f"Expected a whole picture file that PIL {pil_version} opens. "
+                f"Expected a whole file of one of the kinds {', '.join(known_formats())} (PIL {pil_version}). "
                 "Replace the file or leave it out."
             ) from error
 
@@ -141,7 +168,7 @@ def orientation_of(picture: Image.Image) -> int:
         return 1
     try:
         return int(picture.getexif().get(_ORIENTATION_TAG, 1))
-    except _DAMAGED:  # damaged EXIF beside good pixels: viewers show the stored pixels
+    except DAMAGED:  # damaged EXIF beside good pixels: viewers show the stored pixels
         return 1
 
 

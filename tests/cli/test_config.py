@@ -218,3 +218,18 @@ def test_contradictions_between_keys_are_found() -> None:
 
 def test_explain_keeps_an_unknown_error_as_it_is() -> None:
     assert str(explain(ValueError("something else"))) == "something else"
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "model.image_std=[1e-40,1,1]",
+        "model.image_std=[0.2,0.2,inf]",
+        "model.image_mean=[nan,0,0]",
+        "model.image_mean=[0]",
+    ],
+)
+def test_a_normalisation_that_no_pixel_outlives_is_refused(word: str) -> None:
+    (problem,) = check_config(to_train_config(compose([word])))
+    assert problem.startswith(f"{word.partition('=')[0]}=[")
+    assert check_config(to_train_config(compose(["model.image_mean=[123.7,116.3,103.5]"]))) == []

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from maskrcnn_exp.data.loader import EpochPlan, TrainBatches, ValidationSamples, auto_workers, sample_seed
 from maskrcnn_exp.data.target import Category, DatasetSummary, GroundTruth, Sample
+from maskrcnn_exp.errors import DataError
 
 # Python 3.12 warns of every fork in a process with threads; torch forks its workers.
 pytestmark = pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
@@ -281,3 +282,16 @@ def test_threads_of_torch_follow_the_same_variable() -> None:
         asked = {**variables, "OMP_NUM_THREADS": str(threads)}
         done = subprocess.run(command, env=asked, capture_output=True, text=True, check=True)
         assert done.stdout == f"{threads}\n"
+
+
+class Floats(Numbers):
+    """A dataset of somebody's own whose pictures may hold NaN."""
+
+    def load(self, index: int) -> Sample:
+        return replace(super().load(index), image=torch.full((3, 2, 2), torch.nan))
+
+
+def test_a_dataset_whose_pictures_may_hold_nan_is_refused_by_the_pictures_name() -> None:
+    batches = TrainBatches(Floats(3), EpochPlan(0, 3, 1), None)
+    with pytest.raises(DataError, match=r"picture \d: the dataset gives torch.float32. Expected uint8"):
+        next(batches.epoch(1))

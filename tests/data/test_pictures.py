@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import struct
+import subprocess
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -186,3 +190,76 @@ def test_a_missing_picture_and_a_folder_are_named(tmp_path: Path) -> None:
         read_rgb(tmp_path / "nothing.png")
     with pytest.raises(DataError, match="cannot be read"):
         read_rgb(tmp_path)
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
+WMF = (
+    b"\xd7\xcd\xc6\x9a\x00\x00" + b"\x00\x00\x00\x00\x08\x00\x08\x00\x60\x00" + bytes(6) + b"\x01\x00\t\x00" + bytes(40)
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [(EPS, "EPS"), (WMF, "WMF"), (b"\x89HDF\r\n\x1a\n" + bytes(64), "HDF5")],
+    ids=["EPS", "WMF", "HDF5"],
+)
+def test_a_kind_that_another_program_decodes_is_not_opened_whatever_the_file_is_called(
+    tmp_path: Path, content: bytes, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[object] = []
+    monkeypatch.setattr(subprocess, "check_call", lambda *words, **_: started.append(words))
+    path = tmp_path / "picture.png"
+    path.write_bytes(content)
+    with Image.open(path) as without_us:  # PIL itself takes it for what it is
+        assert without_us.format == kind
+    for read in (read_rgb, picture_size):
+        with pytest.raises(DataError, match=r"picture\.png: the picture cannot be read"):
+            read(path)
+    assert not started
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    os.mkfifo(path)
+    with pytest.raises(DataError, match="it is no file"):
+        read_rgb(path)
+
+
+def exif_with(kind: int, count: int, value: bytes) -> bytes:
+    """EXIF whose one entry is the orientation, of a type and with a count of its own."""
+    entry = struct.pack("<HHI", 274, kind, count) + value.ljust(4, b"\0")
+    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + entry + bytes(4)
+
+
+SHORT, LONG, ASCII, RATIONAL, NO_TYPE = 3, 4, 2, 5, 99
+
+
+@pytest.mark.parametrize(
+    "exif",
+    [
+        *(exif_with(SHORT, 1, struct.pack("<H", value)) for value in (0, 9, 65535)),
+        exif_with(LONG, 1, struct.pack("<I", 2**32 - 1)),
+        exif_with(SHORT, 2**31, struct.pack("<I", 6)),
+        exif_with(ASCII, 4, b"top"),
+        exif_with(RATIONAL, 1, struct.pack("<I", 2**31)),
+        exif_with(NO_TYPE, 1, b"\x06"),
+        exif_with(SHORT, 1, b"\x06")[:20],
+        b"Exif\0\0" + bytes(range(200)),
+    ],
+    ids=["0", "9", "65535", "long", "many", "text", "elsewhere", "no type", "cut", "rubbish"],
+)
+def test_an_absurd_orientation_shows_the_stored_pixels(tmp_path: Path, exif: bytes) -> None:
+    path = saved(tmp_path, Image.new("RGB", (16, 8)), "odd.jpg", exif=exif)
+    assert picture_size(path) == (16, 8)
+    assert tuple(read_rgb(path).shape) == (3, 8, 16)
+
+
+def test_a_header_of_billions_of_pixels_is_refused_before_any_is_decoded(tmp_path: Path) -> None:
+    path = saved(tmp_path, Image.new("L", (8, 8)))
+    content = bytearray(path.read_bytes())
+    content[16:24] = struct.pack(">II", 100_000, 100_000)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    path.write_bytes(content)
+    for read in (read_rgb, picture_size):
+        with pytest.raises(DataError, match=r"picture\.png.*DecompressionBomb"):
+            read(path)

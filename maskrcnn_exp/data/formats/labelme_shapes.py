@@ -8,7 +8,6 @@ second, both included; a circle is its centre and a point on it, drawn with an e
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import math
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from pycocotools import mask as coco_mask
 
 from maskrcnn_exp.data.coco_pictures import MOST_PIXELS
 from maskrcnn_exp.data.formats.mask_outline import outline_of_mask
+from maskrcnn_exp.data.pictures import DAMAGED, known_formats
 from maskrcnn_exp.data.rle import Unusable, mask_of_counts
 
 __all__ = ["outline_of_shapes"]
@@ -114,9 +114,9 @@ def _decoded(encoded: object, size: tuple[int, int]) -> Mask:
     if not isinstance(encoded, str):
         raise Unusable("mask without pixels")
     try:
-        with Image.open(io.BytesIO(base64.b64decode(encoded))) as picture:
+        with Image.open(io.BytesIO(base64.b64decode(encoded)), formats=known_formats()) as picture:
             if picture.size != size:
                 raise Unusable("mask of another size than its corners")
             return np.array(picture.convert("L")) > 0
-    except (OSError, ValueError, SyntaxError, binascii.Error, Image.DecompressionBombError):
+    except DAMAGED:  # binascii.Error is a ValueError
         raise Unusable("mask that does not decode") from None

@@ -169,6 +169,8 @@ def _check_lost_pictures(case: Case, references: References, drawable: npt.NDArr
     kept = in_picture & drawable & (references.labels >= 0)
     has = np.bincount(references.images[kept], minlength=count) > 0
     lost = np.flatnonzero(had & ~has & case.entries.usable)
+    case.entries.usable[lost] = False
+    if not drawable.any():
+        return  # the whole file is without masks: that is said, and no picture is to blame
     says = "The picture has annotations, and none of them can be used: it is left out, or it would pass for empty."
     case.pictures("all-annotations-unusable", "error", lost, says, "Draw them again, or let fix=PATH leave it out.")
-    case.entries.usable[lost] = False

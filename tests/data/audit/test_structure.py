@@ -47,7 +47,9 @@ def test_annotations_without_masks_are_named_for_what_they_are(
 ) -> None:
     entry = {**good(1), **keys}
     del entry["segmentation"]
-    assert message in finding(audit_entries(tmp_path, [entry]), "no-masks").says
+    audited = audit_entries(tmp_path, [entry])
+    assert message in finding(audited, "no-masks").says
+    assert checks(audited, "error") == {"no-masks"}  # and no picture is called to blame
 
 
 def test_an_annotation_id_that_an_earlier_one_has_is_named(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -62,7 +63,7 @@ def test_debug_runs_one_batch_and_says_what_to_type_next(tmp_path: Path) -> None
     assert "Epoch 1/1" in done.stdout
     assert f"run: {tmp_path / 'run'}" in done.stdout  # where the outputs are
     (again,) = (line for line in done.stdout.splitlines() if line.startswith("again: "))
-    command, typed = again.split()[:5], again.split()[5:]
+    command, typed = shlex.split(again)[:5], shlex.split(again)[5:]
     assert command == ["again:", "python", "-m", "maskrcnn_exp", "train"]
     assert set(typed) == {*words, "trainer=debug", "trainer.accelerator=cpu", "run_dir=run"}
     assert "\x1b" not in done.stdout

@@ -140,6 +140,7 @@ def test_parameter_that_the_first_trial_lacks_has_a_column(tmp_path: Path) -> No
 
 
 def test_failed_trial_without_a_record_is_listed_as_failed(tmp_path: Path) -> None:
+    (tmp_path / "4").mkdir()
     write_hparams(tmp_path / "4", {"x": True, "y": None, "z": math.inf}, {MASK_AP: math.nan}, failed=True)
     row = Tab(tmp_path).rows()["4"]
     assert row.sessions[0].status == api_pb2.STATUS_FAILURE

@@ -109,7 +109,7 @@ def _picture(named: object, root: Path, name: str) -> str:
     if said and not inside:
         raise DataError(
             f"{root / name}: imagePath {named!r} leads out of {root}, and no such picture lies beside the file. "
-            "Name the folder that holds both: dataset.root=FOLDER."
+            "Put it beside its picture, or name the folder that holds both: dataset.root=FOLDER."
         )
     return path or stem
 

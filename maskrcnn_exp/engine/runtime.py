@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -112,6 +113,8 @@ class _Sealed:
 
 
 def _call(function: Callable[..., Any], arguments: tuple[Any, ...], fabric: Fabric) -> _Sealed:
+    # A 1 × 1 kernel has the same bytes in both memory formats; DDP sees other strides and warns of its speed.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     result = _Sealed(function(fabric, *arguments))
     if multiprocessing.parent_process() is not None and torch.distributed.is_initialized():
         # A spawned process that ends with its connections open now and then dies of their threads, with SIGABRT.

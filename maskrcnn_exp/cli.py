@@ -71,7 +71,7 @@ def evaluate(words: tuple[str, ...]) -> None:
     """Evaluate a checkpoint: `evaluate checkpoint=PATH [overrides]`."""
     if _helped(words, EVALUATE_HELP):
         return
-    _refuse_absent_checkpoint(words)
+    _refuse_absent_checkpoint(_named_checkpoints(words))
     from maskrcnn_exp.recipes.evaluate import run_words
 
     run_words(words)
@@ -87,7 +87,7 @@ def predict(words: tuple[str, ...]) -> int:
     """Predict on pictures: `predict checkpoint=PATH images=FILE|DIR|GLOB output=DIR`."""
     if _helped(words, PREDICT_HELP):
         return 0
-    _refuse_absent_checkpoint(words)
+    _refuse_absent_checkpoint(_named_checkpoints(words))
     from maskrcnn_exp.recipes.predict import run_words
 
     return run_words(words)
@@ -101,7 +101,7 @@ def export(words: tuple[str, ...]) -> None:
     """Export a checkpoint: `export CHECKPOINT|RUN [format=onnx,torchvision]`."""
     if _helped(words, EXPORT_HELP):
         return
-    _refuse_absent_checkpoint(words)
+    _refuse_absent_checkpoint([*_named_checkpoints(words), *(word for word in words if "=" not in word)])
     from maskrcnn_exp.recipes.export import run_words
 
     run_words(words)
@@ -179,13 +179,15 @@ def check_data(words: tuple[str, ...]) -> None:
     run_words(words)
 
 
-def _refuse_absent_checkpoint(words: Sequence[str]) -> None:
-    """Answer a mistyped path before torch is imported, which takes seconds. `export` takes it without a key."""
-    for word in words:
-        key, equals, value = word.partition("=")
-        path = value if equals else word
-        if (not equals or key == "checkpoint") and path and not Path(path).exists():
+def _refuse_absent_checkpoint(paths: Sequence[str]) -> None:
+    """Answer a mistyped path before torch is imported, which takes seconds."""
+    for path in paths:
+        if path and not Path(path).exists():
             raise CheckpointError.absent(path)
+
+
+def _named_checkpoints(words: Sequence[str]) -> list[str]:
+    return [word.partition("=")[2] for word in words if word.startswith("checkpoint=")]
 
 
 def _helped(words: Sequence[str], text: str) -> bool:

@@ -1,17 +1,23 @@
-"""The key of a command-line word, without Hydra's parser, which takes a while to load."""
+"""Words of a command line, without Hydra's parser, which takes a while to load."""
 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from typing import Final
 
 from maskrcnn_exp.errors import ConfigError
 
-__all__ = ["bare_key", "refuse_hydra_words"]
+__all__ = ["bare_key", "command_line", "refuse_hydra_words"]
 
 
 _HYDRAS: Final = re.compile(r"(?:^|[@:])hydra(?:[./@:]|$)")
+
+
+def command_line(command: str, words: Sequence[str]) -> str:
+    """Return the line to type. Brackets, spaces and quotes are a shell's own: zsh takes `x=[1]` for a pattern."""
+    return shlex.join(["python", "-m", "maskrcnn_exp", command, *words])
 
 
 def bare_key(word: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from typing import Final
 
 from maskrcnn_exp.compare.groups import Comparison, Group
@@ -12,6 +11,7 @@ from maskrcnn_exp.compare.runs import MASK_AP
 from maskrcnn_exp.compare.words import BOX_AP, NAMED, change_words, digits, mean_and_spread, metric_name
 from maskrcnn_exp.diagnose.prescriptions import train_words
 from maskrcnn_exp.model.parts import LOSSES
+from maskrcnn_exp.override_keys import command_line
 from maskrcnn_exp.record import tags
 
 __all__ = ["conclusion"]
@@ -105,7 +105,7 @@ def _noise(comparison: Comparison, best: Group, other: Group) -> str:
 
 def _repeat_command(group: Group) -> str:
     words = train_words(group.runs[0].overrides, (_SEEDS,))
-    return shlex.join(["python", "-m", "maskrcnn_exp", "train", "--multirun", *words])
+    return command_line("train", ["--multirun", *words])
 
 
 def _amount(value: float, sign: str = "") -> str:

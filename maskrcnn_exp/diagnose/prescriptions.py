@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import shlex
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,7 +13,7 @@ from maskrcnn_exp.diagnose import thresholds as limits
 from maskrcnn_exp.diagnose.curves import Curves
 from maskrcnn_exp.diagnose.verdict import Prescription
 from maskrcnn_exp.model.parts import PARTS, Part
-from maskrcnn_exp.override_keys import bare_key
+from maskrcnn_exp.override_keys import bare_key, command_line
 
 __all__ = [
     "check_data",
@@ -128,7 +127,7 @@ def command(prescription: Prescription, overrides: Sequence[str]) -> str:
         words = [word for word in overrides if _root(word) in ("dataset", "experiment")]
     else:
         words = train_words(overrides, prescription.words)
-    return shlex.join(["python", "-m", "maskrcnn_exp", prescription.command, *words])
+    return command_line(prescription.command, words)
 
 
 def train_words(overrides: Sequence[str], changes: Sequence[str]) -> list[str]:

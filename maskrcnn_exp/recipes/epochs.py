@@ -18,10 +18,11 @@ from maskrcnn_exp.engine.state import Progress, is_better
 from maskrcnn_exp.engine.validation import ValidationResult, validate
 from maskrcnn_exp.errors import DivergedError, Interrupted, Pruned
 from maskrcnn_exp.model.parts import LOSSES
+from maskrcnn_exp.override_keys import command_line
 from maskrcnn_exp.recipes.board_pages import write_board_pages
 from maskrcnn_exp.recipes.non_finite import Crash
 from maskrcnn_exp.recipes.setup import Data
-from maskrcnn_exp.recipes.typed import command_line, path_word
+from maskrcnn_exp.recipes.typed import path_word
 from maskrcnn_exp.record import tags
 from maskrcnn_exp.record.console import Console, epoch_block
 from maskrcnn_exp.schema import TrainerConfig

@@ -16,7 +16,7 @@ from maskrcnn_exp.engine.runtime import on_first
 from maskrcnn_exp.engine.saver import Saver
 from maskrcnn_exp.errors import CheckpointError, DivergedError
 from maskrcnn_exp.model.parts import Part
-from maskrcnn_exp.recipes.typed import command_line
+from maskrcnn_exp.override_keys import command_line
 from maskrcnn_exp.record.console import Console
 from maskrcnn_exp.schema import OnNanConfig, RollbackConfig
 

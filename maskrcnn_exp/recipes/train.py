@@ -17,6 +17,7 @@ from maskrcnn_exp.engine.meter import EpochMeter
 from maskrcnn_exp.engine.runtime import launch, on_first, pass_signals_on
 from maskrcnn_exp.engine.saver import RunIdentity, Saver
 from maskrcnn_exp.errors import Interrupted, Pruned, UserError, WriteError
+from maskrcnn_exp.override_keys import command_line
 from maskrcnn_exp.recipes.epochs import Epochs, TrialHandle
 from maskrcnn_exp.recipes.loggers import open_sinks
 from maskrcnn_exp.recipes.non_finite import Crash, scale_lines
@@ -30,7 +31,6 @@ from maskrcnn_exp.recipes.setup import (
     open_data,
 )
 from maskrcnn_exp.recipes.suspects import report_suspects, write_suspects
-from maskrcnn_exp.recipes.typed import command_line
 from maskrcnn_exp.record.atomic import remove_leftovers, write_json_atomic
 from maskrcnn_exp.record.console import Console, groups_table, summary_lines
 from maskrcnn_exp.record.data_found import DataFound

@@ -1,19 +1,12 @@
-"""Commands as a user can copy them into a shell."""
+"""Words as a user can copy them into a command."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
 from pathlib import Path
 
 from maskrcnn_exp.sweep.words import value_text
 
-__all__ = ["command_line", "path_word"]
-
-
-def command_line(command: str, words: Sequence[str]) -> str:
-    """Return the line to type. Brackets, spaces and quotes are a shell's own: zsh takes `x=[1]` for a pattern."""
-    return shlex.join(["python", "-m", "maskrcnn_exp", command, *words])
+__all__ = ["path_word"]
 
 
 def path_word(key: str, path: Path) -> str:

@@ -39,7 +39,7 @@ def _patient(
 
     @functools.wraps(method)
     def tried(self: SharedStudy, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return patiently(lambda: method(self, *args, **kwargs), self.watch.grace_seconds)
+        return self.patiently(lambda: method(self, *args, **kwargs))
 
     return tried
 

@@ -6,7 +6,8 @@ import shlex
 from pathlib import Path
 
 from maskrcnn_exp.compose import compose
-from maskrcnn_exp.recipes.typed import command_line, path_word
+from maskrcnn_exp.override_keys import command_line
+from maskrcnn_exp.recipes.typed import path_word
 
 
 def test_a_shell_gives_the_words_back() -> None:

@@ -68,8 +68,11 @@ def is_away(error: BaseException) -> bool:
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
     if cause is None or not type(cause).__module__.startswith("sqlalchemy"):
         return False
-    from sqlalchemy.exc import InterfaceError, OperationalError
+    from sqlalchemy.exc import InterfaceError, OperationalError, PendingRollbackError
 
+    if isinstance(cause, PendingRollbackError):
+        # Optuna asks once more after a failed read, in a session that still mourns the connection lost in it.
+        return cause.__context__ is not None and is_away(cause.__context__)
     return isinstance(cause, OperationalError | InterfaceError)
 
 

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import DataError, OperationalError, PendingRollbackError
 
 from maskrcnn_exp.errors import ConfigError
 from maskrcnn_exp.sweep import storage as storage_module
-from maskrcnn_exp.sweep.storage import StorageAway, StorageSpec, file_lock, patiently
+from maskrcnn_exp.sweep.storage import StorageAway, StorageSpec, file_lock, is_away, patiently
 
 
 def _study(folder: Path) -> optuna.Study:
@@ -161,6 +163,28 @@ def test_threads_that_wait_for_two_locks_are_not_taken_for_a_deadlock(tmp_path: 
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0, 0]
+
+
+def wrapped(cause: Exception, before: Exception | None = None) -> Exception:
+    """An error as Optuna raises it, from the one of SQLAlchemy that came while `before` was dealt with."""
+    cause.__context__ = before
+    error = StorageInternalError("An exception is raised during the commit.")
+    error.__cause__ = cause
+    return error
+
+
+def test_a_connection_that_is_lost_in_a_read_means_away_and_bad_data_does_not() -> None:
+    lost = OperationalError("SELECT", {}, Exception("terminating connection due to administrator command"))
+    assert is_away(lost)
+    assert is_away(wrapped(lost))
+    # Optuna asks a second time, in the session that lost its connection.
+    assert is_away(wrapped(PendingRollbackError("Can't reconnect until invalid transaction is rolled back."), lost))
+    bad = DataError("INSERT", {}, Exception("value too long"))
+    assert not is_away(bad)
+    assert not is_away(wrapped(bad))
+    assert not is_away(wrapped(PendingRollbackError("This session has been rolled back."), bad))
+    assert not is_away(wrapped(PendingRollbackError("This session has been rolled back.")))
+    assert not is_away(ValueError("another error"))
 
 
 def test_a_storage_that_is_away_for_a_moment_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

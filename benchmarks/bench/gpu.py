@@ -35,7 +35,9 @@ def rows() -> list[Row]:
     """Measure on the GPU, or say that there is none."""
     if not torch.cuda.is_available():
         targets = {_WHAT: "≥ 2.0", _MEMORY: "no higher", _RATE: "stated"}
-        return [not_measured(what, target, "no GPU") for what, target in targets.items()]
+        return [
+            not_measured(what, target, "no GPU here; see [On a GPU](#on-a-gpu)") for what, target in targets.items()
+        ]
     batches = draw_batches(3, 16, _SIZES, _OBJECTS)
     with side_by_side(_WORDS, batches, amp="bf16") as both:
         paired = interleave(both.step_ours, both.step_reference, pairs=_PAIRS, warmup=5)

@@ -150,6 +150,8 @@ def on_first(fabric: Fabric, compute: Callable[[], _Result]) -> _Result:
 
 def set_determinism(deterministic: bool) -> None:
     """Refuse operations whose result depends on thread timing, or allow them."""
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # a GPU's matrix products ask for it, else refuse
     torch.use_deterministic_algorithms(deterministic)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs time, hides nothing here
 

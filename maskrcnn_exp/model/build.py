@@ -19,6 +19,7 @@ from maskrcnn_exp.model.depthwise_conv import use_float32_depthwise
 from maskrcnn_exp.model.frozen_norm import fold_frozen_norms
 from maskrcnn_exp.model.gemm_conv import use_gemm_convolutions
 from maskrcnn_exp.model.mask_predictor import GemmMaskPredictor
+from maskrcnn_exp.model.network import FastMaskRCNN
 from maskrcnn_exp.model.parts import Part, part_of
 from maskrcnn_exp.model.roi_align import MatrixRoiAlign
 from maskrcnn_exp.model.roi_heads import MaskRoiHeads
@@ -155,6 +156,7 @@ def _assemble(
         model.box_head.batch_size_per_image, model.box_head.positive_fraction, _ROI_SALT
     )
     if fast:
+        FastMaskRCNN.take_over(network)
         FastRegionProposalNetwork.take_over(network.rpn)
         GemmMaskPredictor.take_over(network.roi_heads.mask_predictor)
         use_gemm_convolutions(network)

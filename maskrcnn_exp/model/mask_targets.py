@@ -11,7 +11,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torchvision.models.detection.roi_heads import project_masks_on_boxes
-from torchvision.ops import roi_align
 
 __all__ = ["cut_mask_targets", "project_masks"]
 
@@ -41,12 +40,27 @@ def cut_mask_targets(masks: list[Tensor], boxes: list[Tensor], matched: list[Ten
     wide, high, beyond = (int(value) for value in torch.cat([cut, _beyond(end, masks, boxes)]).tolist())
     more_work = len(regions) * high * wide >= sum(picture.numel() for picture in masks)
     if more_work or beyond:
-        return project_masks(masks, boxes, matched, resolution)
+        return _whole(masks, boxes, matched, resolution)
     starts = torch.split(start, [len(picture) for picture in boxes])
     cuts = torch.cat([_cut(*of_picture, high, wide) for of_picture in zip(masks, matched, starts, strict=True)])
-    index = torch.arange(len(regions), device=regions.device, dtype=regions.dtype)[:, None]
-    places = torch.cat([index, regions - start.repeat(1, 2)], dim=1)
-    targets: Tensor = roi_align(cuts[:, None].float(), places, (resolution, resolution), 1.0)[:, 0]
+    own = torch.arange(len(regions), device=regions.device)
+    return _read(cuts[:, None].float(), own, regions - start.repeat(1, 2), resolution)
+
+
+def _whole(masks: list[Tensor], boxes: list[Tensor], matched: list[Tensor], resolution: int) -> Tensor:
+    """Return the targets out of the uncut masks."""
+    pictures = zip(masks, matched, boxes, strict=True)
+    return torch.cat([_read(whole[:, None].float(), index, own, resolution) for whole, index, own in pictures])
+
+
+def _read(maps: Tensor, index: Tensor, boxes: Tensor, resolution: int) -> Tensor:
+    """Read each box's grid of its map: float32 [m, 1, h, w], int64 [k], float32 [k, 4] to [k, r, r].
+
+    By the operator itself: where deterministic algorithms are asked for, torchvision's function compiles another one,
+    for the sake of a gradient that a mask does not have.
+    """
+    places = torch.cat([index[:, None].to(boxes), boxes], dim=1)
+    targets: Tensor = torch.ops.torchvision.roi_align(maps, places, 1.0, resolution, resolution, -1, False)[:, 0]
     return targets
 
 
@@ -58,8 +72,10 @@ def project_masks(masks: list[Tensor], boxes: list[Tensor], matched: list[Tensor
 
 def _beyond(end: Tensor, masks: list[Tensor], boxes: list[Tensor]) -> Tensor:
     """Return float [1]: whether a region is read beyond its picture, where roi_align reads zeros, a cut more pixels."""
-    sizes = [end.new_tensor([m.shape[2], m.shape[1]]).expand(len(b), 2) for m, b in zip(masks, boxes, strict=True)]
-    return (end > torch.cat(sizes) + _ROUNDING).any()[None].to(end.dtype)
+    sizes = torch.tensor([[mask.shape[2], mask.shape[1]] for mask in masks], dtype=end.dtype)
+    of_region = sizes.repeat_interleave(torch.tensor([len(of_picture) for of_picture in boxes]), dim=0)
+    limit = of_region.to(end.device, non_blocking=True) + _ROUNDING
+    return (end > limit).any()[None].to(end.dtype)
 
 
 def _cut(masks: Tensor, matched: Tensor, start: Tensor, high: int, wide: int) -> Tensor:

@@ -4,7 +4,8 @@ The sampling points of one region form a grid, and bilinear weights factor over 
     out = Wy · F · Wxᵀ
 with the averaged weights of the sampling points as small dense matrices. torchvision's CPU backward is serial; matrix
 products are not. A dense product grows with the map's area, so regions of a large map are gathered by tiles, and each
-tile's regions are multiplied with the window of the map that they reach. Other devices take torchvision's operator.
+tile's regions are multiplied with the window of the map that they reach. A GPU takes torchvision's operator, except
+where the same weights are wanted twice: the operator's gradient adds up in no fixed order.
 
 Shape letters: n pictures, k regions, p = output side, h × w the feature map or a window of it, c channels.
 """
@@ -19,8 +20,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import MultiScaleRoIAlign
-from torchvision.ops.poolers import LevelMapper
+from torchvision.ops import MultiScaleRoIAlign, roi_align
+from torchvision.ops.poolers import LevelMapper, _convert_to_roi_format
 
 __all__ = ["ROUND_REGIONS", "MatrixRoiAlign", "axis_weights", "roi_align_matrix"]
 
@@ -121,6 +122,7 @@ def _groups(regions: Tensor, counts: list[int], output_size: int, shape: torch.S
     places = torch.arange(longest).expand(len(counts), -1)
     members = torch.tensor(starts[:-1])[:, None] + places
     members[places >= torch.tensor(counts)[:, None]] = len(regions)
+    members = members.to(regions.device)
     together = max(1, _PRODUCT // max(1, longest * output_size * width * channels))
     for first in range(0, len(counts) if longest else 0, together):
         pictures = slice(first, min(first + together, len(counts)))
@@ -211,10 +213,30 @@ class MatrixRoiAlign(MultiScaleRoIAlign):  # type: ignore[misc]
 
     def forward(self, x: dict[str, Tensor], boxes: list[Tensor], image_shapes: list[tuple[int, int]]) -> Tensor:
         maps = [x[name] for name in self.featmap_names]
-        if maps[0].device.type != "cpu" or not self.fast:
-            pooled: Tensor = super().forward(x, boxes, image_shapes)
-            return pooled
-        return self._forward_matrix(maps, boxes)
+        if self.by_matrices(maps[0].device):
+            return self._forward_matrix(maps, boxes)
+        if self.fast:
+            return self._forward_operator(maps, boxes)
+        pooled: Tensor = super().forward(x, boxes, image_shapes)
+        return pooled
+
+    def by_matrices(self, device: torch.device) -> bool:
+        """Say whether regions of maps on this device are pooled by matrix products.
+
+        On a GPU torchvision's operator is faster, and adds up its gradient in whichever order the threads come.
+        """
+        return self.fast and (device.type == "cpu" or torch.are_deterministic_algorithms_enabled())
+
+    def _forward_operator(self, maps: list[Tensor], boxes: list[Tensor]) -> Tensor:
+        """torchvision's forward with the regions ordered by level: the device is waited for once, not per level."""
+        regions = _convert_to_roi_format(boxes)
+        levels = self.map_levels(boxes).clamp(0, len(maps) - 1)
+        order = levels.argsort(stable=True)
+        counts = (levels == torch.arange(len(maps), device=levels.device)[:, None]).sum(dim=1).tolist()
+        of_level = zip(maps, torch.split(regions[order], counts), self.scales, strict=True)
+        pooled = [roi_align(m, own, self.output_size, scale, self.sampling_ratio) for m, own, scale in of_level]
+        together = torch.cat(pooled)
+        return torch.empty_like(together).index_copy(0, order, together)
 
     def _forward_matrix(self, maps: list[Tensor], boxes: list[Tensor]) -> Tensor:
         levels = self.map_levels(boxes).clamp(0, len(maps) - 1)  # [Σk]; the level of NaN is any number

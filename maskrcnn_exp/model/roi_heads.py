@@ -17,6 +17,7 @@ from torchvision.models.detection.roi_heads import (
 
 from maskrcnn_exp.model.losses import MaskTelemetry, mask_loss, mask_telemetry
 from maskrcnn_exp.model.mask_targets import cut_mask_targets, project_masks
+from maskrcnn_exp.model.region_samples import select_regions
 from maskrcnn_exp.model.roi_align import ROUND_REGIONS
 
 __all__ = ["MaskRoiHeads"]
@@ -69,20 +70,21 @@ class MaskRoiHeads(RoIHeads):  # type: ignore[misc]
         targets: list[dict[str, Tensor]],
     ) -> dict[str, Tensor]:
         proposals, matched, labels, regression_targets = self.select_training_samples(proposals, targets)
+        features = self._shared_by_the_heads(features)
         class_logits, box_regression = self._box_branch(features, proposals, image_shapes)
         loss_classifier, loss_box_reg = fastrcnn_loss(class_logits, box_regression, labels, regression_targets)
 
-        positive = [torch.where(picture_labels > 0)[0] for picture_labels in labels]
-        boxes = [picture[keep] for picture, keep in zip(proposals, positive, strict=True)]
-        matched = [picture[keep] for picture, keep in zip(matched, positive, strict=True)]
+        own_class = torch.cat(labels)
+        kept = torch.where(own_class > 0)[0]
+        own_class = own_class[kept]
+        counts = self.fg_bg_sampler.chosen.positives
+        boxes, matched = (list(torch.split(torch.cat(of)[kept], counts)) for of in (proposals, matched))
         logits = self._mask_branch(features, boxes, image_shapes)  # [k, classes, r, r]
-        own_class = torch.cat([t["labels"][m] for t, m in zip(targets, matched, strict=True)])
         logits = logits[torch.arange(len(own_class), device=logits.device), own_class]  # [k, r, r]
         project = cut_mask_targets if self.fast else project_masks
         mask_targets = project([target["masks"] for target in targets], boxes, matched, logits.shape[-1])
         self.foreground = len(own_class)
         self.telemetry = mask_telemetry(logits, mask_targets)
-        kept = torch.cat(labels) > 0
         # Without the background's logit: a box head that is unsure whether it sees an object still tells objects apart.
         self.class_hits = (class_logits.detach()[kept, 1:].argmax(dim=1) + 1 == own_class).sum()
         return {
@@ -91,9 +93,27 @@ class MaskRoiHeads(RoIHeads):  # type: ignore[misc]
             "loss_mask": mask_loss(logits, mask_targets, self.bce_weight, self.dice_weight),
         }
 
+    def select_training_samples(
+        self, proposals: list[Tensor], targets: list[dict[str, Tensor]]
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
+        """torchvision's; see `select_regions`."""
+        if not self.fast:
+            regions: tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]
+            regions = super().select_training_samples(proposals, targets)
+            return regions
+        return select_regions(proposals, targets, self.proposal_matcher, self.fg_bg_sampler, self.box_coder)
+
+    def _shared_by_the_heads(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the maps as a GPU's RoIAlign reads them, float32 and channels first, turned once for both heads."""
+        if not self.fast or self.box_roi_pool.by_matrices(next(iter(features.values())).device):
+            return features
+        names = self.box_roi_pool.featmap_names
+        return {name: features[name].to(torch.float32, memory_format=torch.contiguous_format) for name in names}
+
     def _detect(
         self, features: dict[str, Tensor], proposals: list[Tensor], image_shapes: list[tuple[int, int]]
     ) -> list[dict[str, Tensor]]:
+        features = self._shared_by_the_heads(features)
         class_logits, box_regression = self._box_branch(features, proposals, image_shapes)
         boxes, scores, labels = self.postprocess_detections(
             class_logits.float(), box_regression.float(), proposals, image_shapes

@@ -10,8 +10,8 @@ Shape letters: n pictures, a anchors of one picture, g objects of one picture, k
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -21,8 +21,9 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, concat_box_p
 from torchvision.ops import box_area
 
 from maskrcnn_exp.model.sampling import BalancedSampler
+from maskrcnn_exp.model.suppression import suppress_at_once, suppress_per_level
 
-__all__ = ["Anchors", "FastRegionProposalNetwork", "match_anchors", "suppress_per_level"]
+__all__ = ["Anchors", "FastRegionProposalNetwork", "match_anchors"]
 
 _KEPT_SHAPES = 32
 """Picture shapes whose anchors are kept; multi-scale training sees more, and the oldest are made again."""
@@ -94,65 +95,38 @@ class FastRegionProposalNetwork(RegionProposalNetwork):  # type: ignore[misc]
         sides = boxes[..., 2:] - boxes[..., :2]
         usable = (sides >= self.min_size).all(dim=-1) & (scores >= self.score_thresh)  # [n, k]
         counts = [min(size, self.pre_nms_top_n()) for size in level_sizes]
-        return [
-            suppress_per_level(boxes[i], scores[i], usable[i], counts, self.nms_thresh)[: self.post_nms_top_n()]
-            for i in range(pictures)
-        ]
+        if boxes.device.type == "cpu":
+            pictures_of = zip(boxes, scores, usable, strict=True)
+            return [suppress_per_level(*of, counts, self.nms_thresh)[: self.post_nms_top_n()] for of in pictures_of]
+        return suppress_at_once(boxes, scores, usable, counts, self.nms_thresh, self.post_nms_top_n())
 
     def _losses(self, logits: Tensor, deltas: Tensor, anchors: Anchors, boxes: list[Tensor]) -> dict[str, Tensor]:
         matcher = self.proposal_matcher
         pairs = [match_anchors(picture, anchors, matcher.high_threshold, matcher.low_threshold) for picture in boxes]
-        sampled = self.fg_bg_sampler.choose([labels for labels, _ in pairs])
-        start, positives, negatives, targets = 0, [], [], []
-        for picture, (_, matched), (positive, negative) in zip(boxes, pairs, sampled, strict=True):
-            positives.append(positive + start)
-            negatives.append(negative + start)
-            targets.append(self.box_coder.encode_single(picture[matched[positive]], anchors.boxes[positive]))
-            start += len(anchors.boxes)
-        positive, negative = torch.cat(positives), torch.cat(negatives)
-        count = len(positive) + len(negative)
-        predicted = logits[torch.cat([positive, negative])]
+        chosen = self.fg_bg_sampler.choose([labels for labels, _ in pairs])
+        starts = accumulate((len(picture) for picture in boxes), initial=0)
+        matched = torch.cat([of_picture + start for (_, of_picture), start in zip(pairs, starts, strict=False)])
+        objects, theirs = (
+            torch.cat(boxes)[matched[chosen.positive]],
+            anchors.boxes[chosen.positive % len(anchors.boxes)],
+        )
+        targets = self.box_coder.encode_single(objects, theirs)
+        predicted = logits[torch.cat([chosen.positive, chosen.negative])]
         truth = torch.zeros_like(predicted)
-        truth[: len(positive)] = 1
-        reg = F.smooth_l1_loss(deltas[positive], torch.cat(targets), beta=_SMOOTH_L1_BETA, reduction="sum")
+        truth[: len(chosen.positive)] = 1
+        reg = F.smooth_l1_loss(deltas[chosen.positive], targets, beta=_SMOOTH_L1_BETA, reduction="sum")
         return {
             "loss_objectness": F.binary_cross_entropy_with_logits(predicted, truth),
-            "loss_rpn_box_reg": reg / count,
+            "loss_rpn_box_reg": reg / chosen.total,
         }
 
 
 def _clip(boxes: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
     """Clip float [n, k, 4] to each picture's (height, width)."""
-    limit = torch.tensor([[width, height] * 2 for height, width in sizes], dtype=boxes.dtype).to(boxes.device)
+    limit = torch.tensor([[width, height] * 2 for height, width in sizes], dtype=boxes.dtype).to(
+        boxes.device, non_blocking=True
+    )
     return torch.minimum(boxes.clamp(min=0), limit[:, None])
-
-
-def suppress_per_level(boxes: Tensor, scores: Tensor, usable: Tensor, counts: list[int], threshold: float) -> Tensor:
-    """Return the boxes that non-maximum suppression keeps, level by level, the best first.
-
-    Args:
-        boxes: float32 [k, 4]; the levels one after the other, each with falling scores.
-        scores: float32 [k].
-        usable: bool [k]; others neither stay nor suppress.
-        counts: How many of the k belong to each level.
-        threshold: IoU above which the worse of two boxes goes.
-    """
-    kept_boxes, kept_scores = [], []
-    # Outside autocast the operator is called at once; inside, through a Python wrapper that costs as much again.
-    with torch.autocast(boxes.device.type, enabled=False):
-        for level_boxes, level_scores in _levels(boxes, scores, usable, counts):
-            kept = torch.ops.torchvision.nms(level_boxes, level_scores, threshold)
-            kept_boxes.append(level_boxes.index_select(0, kept))
-            kept_scores.append(level_scores.index_select(0, kept))
-    order = torch.cat(kept_scores).argsort(descending=True, stable=True)
-    return torch.cat(kept_boxes)[order]
-
-
-def _levels(boxes: Tensor, scores: Tensor, usable: Tensor, counts: list[int]) -> Iterator[tuple[Tensor, Tensor]]:
-    whole = bool(usable.all())
-    parts = zip(torch.split(boxes, counts), torch.split(scores, counts), torch.split(usable, counts), strict=True)
-    for level_boxes, level_scores, level_usable in parts:
-        yield (level_boxes, level_scores) if whole else (level_boxes[level_usable], level_scores[level_usable])
 
 
 def match_anchors(boxes: Tensor, anchors: Anchors, high: float, low: float) -> tuple[Tensor, Tensor]:
@@ -177,7 +151,7 @@ def match_anchors(boxes: Tensor, anchors: Anchors, high: float, low: float) -> t
     labels = torch.where(best < low, 0.0, -1.0)
     labels[best >= high] = 1.0
     best_of_object = overlap.amax(dim=1, keepdim=True)
-    labels[torch.where(overlap == best_of_object)[1]] = 1.0
+    labels[(overlap == best_of_object).any(dim=0)] = 1.0
     return labels, matched
 
 

@@ -70,7 +70,7 @@ def fabric_for(trainer: TrainerConfig) -> tuple[Fabric, str]:
         accelerator = "gpu" if gpus >= trainer.devices else "cpu"
     if accelerator == "gpu" and gpus < trainer.devices:
         raise ConfigError(f"trainer.devices={trainer.devices} GPUs were asked for, torch sees {gpus}. Use trainer=cpu.")
-    set_determinism(trainer.deterministic)
+    set_determinism(accelerator == "cpu" if trainer.deterministic is None else trainer.deterministic)
     torch.autograd.set_detect_anomaly(trainer.detect_anomaly)
     if accelerator == "cpu" and trainer.fast:
         keep_freed_memory()

@@ -44,7 +44,7 @@ class TrainerConfig:
     fast: bool = True  # false: torchvision's own code wherever ours gives the same numbers sooner; to compare
     sync_batchnorm: bool = False  # batch-norm statistics over all GPUs
     detect_anomaly: bool = False  # autograd names the operation whose gradient is NaN; several times slower
-    deterministic: bool = True  # refuse operations whose result depends on thread timing
+    deterministic: bool | None = None  # the same weights each time; null: on a CPU, where it costs nothing
 
 
 @dataclass

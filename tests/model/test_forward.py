@@ -12,7 +12,7 @@ from torchvision.models.detection import MaskRCNN
 from maskrcnn_exp.data.target import Sample
 from maskrcnn_exp.model.forward import Losses, losses_and_detections, to_device, training_losses
 from maskrcnn_exp.model.parts import LOSSES
-from maskrcnn_exp.model.sampling import BalancedSampler
+from maskrcnn_exp.model.sampling import BalancedSampler, Chosen
 from tests.model.tiny import as_torchvision, choosing_everything, picture, tiny_config, tiny_network
 
 CPU = torch.device("cpu")
@@ -75,9 +75,14 @@ def chosen_anchors(network: MaskRCNN, samples: list[Sample], monkeypatch: pytest
     draws: list[list[Tensor]] = []
     choose = BalancedSampler.choose
 
-    def remember(self: BalancedSampler, matches: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    def remember(self: BalancedSampler, matches: list[Tensor]) -> Chosen:
         chosen = choose(self, matches)
-        draws.append([torch.cat([positive, -negative]) for positive, negative in chosen])
+        places = zip(chosen.positive.split(chosen.positives), chosen.negative.split(chosen.negatives), strict=True)
+        start = 0
+        draws.append([])
+        for (positive, negative), labels in zip(places, matches, strict=True):
+            draws[-1].append(torch.cat([positive - start, start - negative]))
+            start += len(labels)
         return chosen
 
     with monkeypatch.context() as patch:

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torchvision.ops import MultiScaleRoIAlign, roi_align
@@ -189,11 +189,28 @@ def test_without_fast_torchvisions_operator_pools(fast: bool, monkeypatch: pytes
     torch.testing.assert_close(grads, expected_grads, rtol=1e-4, atol=1e-4)
 
 
-def test_another_device_takes_torchvisions_operator(monkeypatch: pytest.MonkeyPatch) -> None:
-    pooled = torch.zeros(1)
-    monkeypatch.setattr(MultiScaleRoIAlign, "forward", lambda *_: pooled)
-    elsewhere = {name: feature.to("meta") for name, feature in MAPS.maps().items()}
-    assert MatrixRoiAlign(list(STRIDES), 7)(elsewhere, MAPS.box_tensors(), MAPS.image_shapes) is pooled
+@pytest.fixture
+def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MatrixRoiAlign, "by_matrices", lambda *_: False)
+
+
+@pytest.mark.usefixtures("as_on_a_gpu")
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(case=cases())
+def test_the_operator_with_regions_ordered_by_level_gives_torchvisions_values_and_gradients(case: Case) -> None:
+    assert_gives_torchvisions(case)
+
+
+def test_matrices_are_for_a_cpu_and_where_the_same_weights_are_wanted_twice() -> None:
+    pool = MatrixRoiAlign(list(STRIDES), 7)
+    assert pool.by_matrices(torch.device("cpu"))
+    assert not pool.by_matrices(torch.device("cuda"))
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert pool.by_matrices(torch.device("cuda"))
+        assert not MatrixRoiAlign(list(STRIDES), 7, fast=False).by_matrices(torch.device("cuda"))
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 @pytest.mark.parametrize("fast", [False, True])

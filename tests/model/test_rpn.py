@@ -10,10 +10,9 @@ from torch import Tensor
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork
-from torchvision.ops import boxes as box_ops
 
 from maskrcnn_exp.model import rpn as module
-from maskrcnn_exp.model.rpn import Anchors, FastRegionProposalNetwork, match_anchors, suppress_per_level
+from maskrcnn_exp.model.rpn import Anchors, FastRegionProposalNetwork, match_anchors
 from tests.model.rpn_cases import (
     HIGH,
     LOW,
@@ -83,46 +82,6 @@ def test_picture_without_an_object_has_negative_anchors_only() -> None:
 def test_object_far_from_every_anchor_makes_all_positive_as_in_torchvision() -> None:
     labels = assert_matches_torchvisions(as_tensor([(90, 90, 99, 99)]), as_tensor([(0, 0, 8, 8), (4, 4, 9, 9)]))
     assert labels.tolist() == [1, 1]  # 0 is the best overlap that it has, twice
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    levels=st.lists(st.lists(box_strategy(16), max_size=12), min_size=1, max_size=4),
-    seed=st.integers(0, 99),
-    scores_tie=st.booleans(),
-    threshold=st.sampled_from([0.0, 0.3, 0.7]),
-    all_usable=st.booleans(),
-    mixed=st.booleans(),
-)
-@example(levels=[[], []], seed=0, scores_tie=False, threshold=0.7, all_usable=True, mixed=False)
-def test_suppression_is_torchvisions(
-    levels: list[list[Box]], seed: int, scores_tie: bool, threshold: float, all_usable: bool, mixed: bool
-) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    counts = [len(level) for level in levels]
-    boxes, total = as_tensor([box for level in levels for box in level]), sum(counts)
-    scores = torch.randperm(total, generator=generator).float() / 100
-    scores = (scores * 30).floor() / 30 if scores_tie else scores
-    usable = torch.ones(total, dtype=torch.bool) if all_usable else torch.rand(total, generator=generator) < 0.7
-    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
-        kept = suppress_per_level(boxes, scores, usable, counts, threshold)
-    level_of = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
-    of_usable = box_ops._batched_nms_vanilla(boxes[usable], scores[usable], level_of[usable], threshold)
-    expected = boxes[usable][of_usable]
-    if scores_tie:  # torchvision's last sort is not stable
-        assert sorted(kept.tolist()) == sorted(expected.tolist())
-    else:
-        assert torch.equal(kept, expected)
-
-
-def test_suppression_worked_by_hand() -> None:
-    boxes = as_tensor([(0, 0, 10, 10), (0, 0, 10, 9), (20, 0, 30, 10), (0, 0, 10, 10)])
-    scores, counts = torch.tensor([0.5, 0.9, 0.1, 0.7]), [3, 1]
-    usable = torch.tensor([True, True, True, True])
-    # The second suppresses the first (IoU 0.9); the last is on another level.
-    assert torch.equal(suppress_per_level(boxes, scores, usable, counts, 0.7), boxes[[1, 3, 2]])
-    usable[1] = False  # and then it neither stays nor suppresses
-    assert torch.equal(suppress_per_level(boxes, scores, usable, counts, 0.7), boxes[[3, 0, 2]])
 
 
 def assert_networks_agree(ours: RegionProposalNetwork, plain: RegionProposalNetwork, batch: Batch) -> list[Tensor]:

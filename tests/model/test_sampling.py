@@ -12,6 +12,7 @@ from torch import Tensor
 from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
+from maskrcnn_exp.model import sampling as module
 from maskrcnn_exp.model.sampling import BalancedSampler, SeededTransform, picture_seeds
 from tests.model.tiny import picture, tiny_network
 
@@ -57,6 +58,50 @@ def test_sampled_counts_what_was_chosen() -> None:
     assert sampler.sampled == 0
 
 
+@pytest.fixture(params=["cpu", "gpu"])
+def draw(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw as on a CPU, and as on a GPU, from how many candidates there are."""
+    if request.param == "gpu":
+        monkeypatch.setattr(module, "_draws_on_cpu", module._draws_from_counts)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    counts=st.lists(st.tuples(*[st.integers(0, 30)] * 3), min_size=1, max_size=3),
+    size=st.integers(1, 40),
+    fraction=st.sampled_from([0.0, 0.25, 0.5, 1.0]),
+    seeds=st.booleans(),
+)
+def test_drawing_from_counts_takes_as_many_and_no_other(
+    counts: list[tuple[int, int, int]], size: int, fraction: float, seeds: bool
+) -> None:
+    pictures = [matches(*count) for count in counts]
+    expected = BalancedSampler(size, fraction, salt=1)
+    found = BalancedSampler(size, fraction, salt=1)
+    if seeds:
+        found.seeds = list(range(len(pictures)))
+    expected.choose(pictures)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_draws_on_cpu", module._draws_from_counts)
+        positives, negatives = found(pictures)
+    assert found.chosen is not None
+    assert expected.chosen is not None
+    assert (found.chosen.positives, found.chosen.negatives) == (expected.chosen.positives, expected.chosen.negatives)
+    for labels, positive, negative in zip(pictures, positives, negatives, strict=True):
+        assert (labels[positive.bool()] >= 1).all()
+        assert (labels[negative.bool()] == 0).all()
+    assert [int(mask.sum()) for mask in positives] == found.chosen.positives
+    assert [int(mask.sum()) for mask in negatives] == found.chosen.negatives
+
+
+def test_drawing_from_counts_favours_no_place() -> None:
+    drawn = [module._draws_from_counts([seed], ([40], [4]))[0] for seed in range(2000)]
+    times = torch.bincount(torch.cat(drawn), minlength=40)
+    assert times.min() > 140  # 200 each, standard deviation 13
+    assert times.max() < 260
+
+
+@pytest.mark.usefixtures("draw")
 def test_choice_follows_from_the_seed_and_not_from_the_global_generator() -> None:
     sampler = BalancedSampler(16, 0.5, salt=1)
     sampler.seeds = [7]
@@ -69,6 +114,7 @@ def test_choice_follows_from_the_seed_and_not_from_the_global_generator() -> Non
     assert not torch.equal(chosen(sampler, matches(50, 50))[0][0], first[0][0])
 
 
+@pytest.mark.usefixtures("draw")
 def test_choice_does_not_depend_on_who_shares_the_batch() -> None:
     sampler = BalancedSampler(16, 0.5, salt=1)
     sampler.seeds = [7]
@@ -78,6 +124,7 @@ def test_choice_does_not_depend_on_who_shares_the_batch() -> None:
     torch.testing.assert_close(together[1], alone, rtol=0, atol=0)
 
 
+@pytest.mark.usefixtures("draw")
 def test_two_samplers_of_one_network_draw_differently() -> None:
     network = tiny_network()
     rpn, roi = network.rpn.fg_bg_sampler, network.roi_heads.fg_bg_sampler
@@ -90,6 +137,7 @@ def test_two_samplers_of_one_network_draw_differently() -> None:
     assert not torch.equal(*results)
 
 
+@pytest.mark.usefixtures("draw")
 def test_largest_seed_is_a_seed() -> None:
     sampler = BalancedSampler(4, 0.5, salt=2)
     sampler.seeds = [2**63 - 1]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from maskrcnn_exp.data.coco import CocoDataset
 from maskrcnn_exp.data.formats.read import read_sources
 from maskrcnn_exp.data.formats.source import to_coco_file
-from maskrcnn_exp.data.layout import coco_places, find_mask_png_layout
+from maskrcnn_exp.data.layout import coco_places, mask_png_places
 from maskrcnn_exp.data.mask_png import MaskPngDataset
 from maskrcnn_exp.data.shapes import VAL_START, ShapesDataset
 from maskrcnn_exp.data.target import InstanceDataset
@@ -91,17 +89,13 @@ def _open_converted(dataset: ConvertedConfig) -> tuple[InstanceDataset, Instance
 
 
 def _open_mask_png(png: MaskPngConfig) -> tuple[InstanceDataset, InstanceDataset]:
-    found = find_mask_png_layout(Path(png.root)) if png.root else (None, None)
-    images = Path(png.train.images) if png.train.images else found[0]
-    masks = Path(png.train.annotations) if png.train.annotations else found[1]
+    images, masks, val_images, val_masks = mask_png_places(png)
     if images is None or masks is None:
         raise ConfigError(
             "dataset=mask_png needs pictures and masks: dataset.train.images=FOLDER "
             "dataset.train.annotations=FOLDER, or dataset.root=FOLDER with PNGImages/ and PedMasks/."
         )
     train = MaskPngDataset.open(images, masks, png.class_name, keep_empty=png.keep_empty)
-    if png.val.annotations is None:
+    if val_masks is None:
         return train.split(png.val_fraction)
-    val_images = Path(png.val.images) if png.val.images else images
-    val_masks = Path(png.val.annotations)
-    return train, MaskPngDataset.open(val_images, val_masks, png.class_name, keep_empty=png.keep_empty)
+    return train, MaskPngDataset.open(val_images or images, val_masks, png.class_name, keep_empty=png.keep_empty)

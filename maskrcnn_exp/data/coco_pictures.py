@@ -145,7 +145,6 @@ def _whole(value: object) -> int:
 
 
 def _check_inside(name: str, image_id: Id, file: Path) -> None:
-    # Links are followed: whoever laid them has the folder in hand, unlike the writer of the annotation file.
     parts = re.split(r"[\\/]", name)
     if ".." in parts or parts[0] == "" or re.match(r"[A-Za-z]:", name) or "\0" in name:
         raise DataError(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from maskrcnn_exp.data.formats.recognise import kind_of_file, recognise_folder
+from maskrcnn_exp.data.links import refuse_links_out
 from maskrcnn_exp.errors import DataError
-from maskrcnn_exp.schema import CocoConfig
+from maskrcnn_exp.schema import CocoConfig, MaskPngConfig
 
-__all__ = ["CocoPlaces", "coco_places", "find_coco_layout", "find_mask_png_layout"]
+__all__ = ["CocoPlaces", "coco_places", "find_coco_layout", "find_mask_png_layout", "mask_png_places"]
 
 CocoPlaces = tuple[Path | None, Path | None, Path | None, Path | None]
 """Training pictures, training annotations, validation pictures, validation annotations."""
@@ -37,14 +39,36 @@ def coco_places(coco: CocoConfig) -> CocoPlaces:
     """Return where the parts of a dataset lie: what is typed, and for what is not, the usual layout in its root.
 
     Raises:
-        DataError: the root is not a folder in a usual layout.
+        DataError: the root is not a folder in a usual layout, or a link leads out of it.
     """
     typed = (coco.train.images, coco.train.annotations, coco.val.images, coco.val.annotations)
     found = find_coco_layout(Path(coco.root)) if coco.root else (None, None, None, None)
     images, annotations, val_images, val_annotations = (
         Path(own) if own else usual for own, usual in zip(typed, found, strict=True)
     )
+    if not coco.follow_links:
+        _refuse_links_out(coco.root, (images, annotations, val_images, val_annotations), typed)
     return images, annotations, val_images, val_annotations
+
+
+def mask_png_places(png: MaskPngConfig) -> CocoPlaces:
+    """Return the same of pictures with instance-id PNGs; the annotations are folders."""
+    found = find_mask_png_layout(Path(png.root)) if png.root else (None, None)
+    images, masks = (
+        Path(own) if own else usual for own, usual in zip((png.train.images, png.train.annotations), found, strict=True)
+    )
+    val_images, val_masks = (Path(own) if own else None for own in (png.val.images, png.val.annotations))
+    if not png.follow_links:
+        typed = (png.train.images, png.train.annotations, png.val.images, png.val.annotations)
+        _refuse_links_out(png.root, (images, masks, val_images, val_masks), typed)
+    return images, masks, val_images, val_masks
+
+
+def _refuse_links_out(root: str | None, places: CocoPlaces, typed: Sequence[str | None]) -> None:
+    """Look at what will be read: in the root, and in folders that were named one by one."""
+    for place, own in zip(places, typed, strict=True):
+        if place is not None:
+            refuse_links_out(place if own or root is None else Path(root), [place])
 
 
 def find_coco_layout(root: Path) -> tuple[Path, Path, Path | None, Path | None]:

@@ -23,6 +23,7 @@ class DatasetConfig:
     """What every dataset has."""
 
     keep_empty: bool = True  # keep pictures without annotations as negatives
+    follow_links: bool = False  # follow links that lead out of the folder of data
 
 
 @dataclass

@@ -8,6 +8,7 @@ from maskrcnn_exp.data.formats.labelme import read_labelme
 from maskrcnn_exp.data.formats.source import Source
 from maskrcnn_exp.data.formats.voc import read_voc
 from maskrcnn_exp.data.formats.yolo_seg import read_yolo_seg
+from maskrcnn_exp.data.links import refuse_links_out
 from maskrcnn_exp.errors import ConfigError
 from maskrcnn_exp.schema import ConvertedConfig, LabelmeConfig, VocConfig, YoloSegConfig
 
@@ -19,11 +20,14 @@ def read_sources(dataset: ConvertedConfig) -> list[Source]:
 
     Raises:
         ConfigError: no folder was named.
-        DataError: it cannot be used.
+        DataError: it cannot be used, or a link leads out of it.
     """
     if dataset.root is None:
         raise ConfigError("the dataset has no place: give dataset.root=FOLDER.")
     root = Path(dataset.root)
+    if not dataset.follow_links:
+        folder = root.parent if root.is_file() else root
+        refuse_links_out(folder, [folder])
     if isinstance(dataset, YoloSegConfig):
         return read_yolo_seg(root)
     if isinstance(dataset, LabelmeConfig):

@@ -17,7 +17,7 @@ from maskrcnn_exp.engine.meter import EpochMeter
 from maskrcnn_exp.engine.runtime import on_first
 from maskrcnn_exp.engine.snapshot import SnapshotMemory
 from maskrcnn_exp.engine.state import TrainState
-from maskrcnn_exp.errors import CheckpointError
+from maskrcnn_exp.errors import CheckpointError, WriteError
 from maskrcnn_exp.record.run_log import RunLog
 
 __all__ = ["RunIdentity", "Saver"]
@@ -150,9 +150,9 @@ class Saver:
         self._writing = None
 
 
-def _not_written(path: Path, error: OSError) -> CheckpointError:
+def _not_written(path: Path, error: OSError) -> WriteError:
     before = "The one before it is whole: the run goes on from there" if path.is_file() else "There is none before it"
-    return CheckpointError(
+    return WriteError(
         f"{path}: the checkpoint could not be written: {error.strerror or error}. {before}. "
         "Make room on the disk, or mend what keeps the folder from being written, and start the run again."
     )

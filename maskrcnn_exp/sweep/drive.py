@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from maskrcnn_exp.errors import ConfigError, DataError, Interrupted, UserError
+from maskrcnn_exp.errors import ConfigError, DataError, Interrupted, UserError, WriteError
 from maskrcnn_exp.stop import StopFlag
 from maskrcnn_exp.sweep import attrs
 from maskrcnn_exp.sweep.pool import Pool
@@ -90,6 +90,8 @@ class Drive:
     def _refuse_to_go_on(self, trials: list[FrozenTrial]) -> None:
         halted = self.shared.halted()
         if halted is not None:
+            if halted["code"] == WriteError.exit_code:
+                raise WriteError(f"{halted['reason']} The study is kept: the same command goes on with the trial.")
             kinds: dict[int, type[UserError]] = {ConfigError.exit_code: ConfigError, DataError.exit_code: DataError}
             raise kinds.get(halted["code"], UserError)(f"the first trial could not start: {halted['reason']}")
         failures = [trial for trial in trials if is_failure(trial)]

@@ -281,7 +281,7 @@ class SharedStudy:
 
     @_patient
     def halt(self, reason: str, code: int) -> None:
-        """Stop the whole study: every trial would fail alike."""
+        """Stop the whole study, until the next command: every trial would fail alike."""
         self.study.set_user_attr(attrs.HALTED, {"reason": reason, "code": code})
 
     @_patient

@@ -15,7 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from maskrcnn_exp.errors import BusyError, ConfigError, DataError, DivergedError, Interrupted, Pruned, UserError
+from maskrcnn_exp.errors import (
+    BusyError,
+    ConfigError,
+    DataError,
+    DivergedError,
+    Interrupted,
+    Pruned,
+    UserError,
+    WriteError,
+)
 from maskrcnn_exp.record.secrets import mask_urls
 from maskrcnn_exp.stop import STOP_SIGNALS
 from maskrcnn_exp.sweep import attrs
@@ -127,7 +136,7 @@ def _record_of(
 ) -> dict[str, object]:
     """Return what the trial did to each loss, and list it for TensorBoard where it is at its end."""
     folder = job.spec.folder / str(taken.number)
-    goes_on = isinstance(error, Interrupted | BusyError) or _is_submitits(error)
+    goes_on = isinstance(error, Interrupted | BusyError) or _is_submitits(error) or _not_written(job, error)
     if not goes_on:
         params, space = job.plan.hparams(shared.trial(taken))
         list_for_tensorboard(folder, params, space, job.metrics, found)
@@ -194,6 +203,10 @@ def _tell(shared: SharedStudy, taken: Taken, job: Job, end: _Ending) -> bool:
         case _ if _is_submitits(error):
             shared.give_back(taken, notes)
             raise error
+        case _ if (unwritten := _not_written(job, error)) is not None:
+            # Not the trial's fault, and every other would meet the same: it waits, and goes on with the same command.
+            shared.give_back(taken, notes)
+            shared.halt(f"trial {taken.number}: {unwritten}", unwritten.exit_code)
         case BusyError():
             # The processes of a killed worker's training need a moment to save and leave.
             shared.give_back(taken, notes)
@@ -229,6 +242,13 @@ def _halt_where_all_would_fail(shared: SharedStudy, error: BaseException | None)
         shared.halt(str(error), error.exit_code)
     elif _is_hydras(error):
         shared.halt(str(error), ConfigError.exit_code)
+
+
+def _not_written(job: Job, error: BaseException | None) -> WriteError | None:
+    """Return the error where the disk is full, or the study's folder is read-only or gone."""
+    if isinstance(error, WriteError):
+        return error
+    return WriteError.of(error, job.spec.folder) if isinstance(error, OSError) else None
 
 
 def _is_programs_exit(error: BaseException) -> bool:

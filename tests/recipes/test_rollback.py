@@ -82,3 +82,22 @@ def test_weights_that_are_not_finite_are_rolled_back_too(train_small: Train, tmp
     (box,) = (tmp_path / "run/black_box").iterdir()
     with pytest.raises(DivergedError, match="nothing to replay"):
         replay([f"replay={box}"])
+
+
+def test_a_gradient_that_is_not_finite_where_the_losses_are_stops_before_the_step(
+    train_small: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A weight of 1e38 leaves the total finite; the squares of the gradient's norm are not."""
+    words = ("model.loss_weight.loss_mask=1e38", "clip=none", "trainer.precision=32-true")
+    with pytest.raises(DivergedError, match=r"step 1, .*gradient norm of mask = inf") as caught:
+        train_small(*words)
+    assert "loss_mask = " not in str(caught.value)
+    (box,) = (tmp_path / "run/black_box").iterdir()
+    assert "gradient norm of mask = inf" in json.loads((box / "report.json").read_text())["cause"]
+    assert not (tmp_path / "run/checkpoints/last.pt").exists()  # no step was taken, none is kept
+    with pytest.raises(DivergedError, match="step 1 is not finite again"):
+        replay([f"replay={box}"])
+    assert "alone: gradient norm of" in capsys.readouterr().out
+    with pytest.raises(DivergedError, match=r"on_nan\.max_rollbacks=1"):  # a lower rate does not mend it
+        train_small(*words, "on_nan=rollback", "on_nan.max_rollbacks=1", folder="back")
+    assert finite(tmp_path / "back/checkpoints/last.pt")

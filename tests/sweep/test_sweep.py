@@ -250,6 +250,23 @@ def test_what_is_wrong_in_every_trial_halts_the_study_at_once(tmp_path: Path) ->
     assert states(tmp_path) == ["FAIL"]
 
 
+def test_a_full_disk_ends_the_sweep_and_fails_no_trial(tmp_path: Path) -> None:
+    full = tmp_path / "full"
+    full.touch()
+    words = (MULT, f"full_disk={full}", "hydra.sweeper.n_trials=4", "hydra.sweeper.n_jobs=2")
+    done = sweep(tmp_path, *words)
+    assert done.returncode != 0
+    assert "WriteError: trial " in done.stdout
+    assert "No space left on device. What was saved before is whole." in done.stdout
+    assert "The study is kept: the same command goes on with the trial." in done.stdout
+    assert set(states(tmp_path)) == {"WAITING"}
+    full.unlink()
+    done = sweep(tmp_path, *words)
+    assert done.returncode == 0, done.stdout
+    assert states(tmp_path) == ["COMPLETE"] * 4
+    assert starts_of(tmp_path, 0) == [0, 1]  # it went on after the epoch that it had
+
+
 def test_our_own_command_turns_it_into_one_message_and_exit_code_2(tmp_path: Path) -> None:
     done = run_command(
         "train", "--multirun", "hydra/sweeper=optuna", MULT, "dataset=coco", "dataset.root=nowhere", cwd=tmp_path

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from maskrcnn_exp.engine.checkpoint import read_checkpoint
+from tests.sweep.sweeps import MULT, folder_of, start_sweep, sweep, trials_of
 from tests.torture.forked import Forked
 from tests.torture.test_kills import assert_undisturbed, start
 
@@ -123,3 +124,31 @@ def _words(folder: Path) -> tuple[str, ...]:
     from tests.torture.test_kills import OVERRIDES
 
     return (*OVERRIDES, "trainer.num_workers=0", f"run_dir={folder}")
+
+
+def test_a_disk_that_fills_under_a_study_costs_no_finished_trial(disk: Path) -> None:
+    """Journal, trials and report lie on it; after space is made the same command ends the study."""
+    words = (MULT, "hydra.sweeper.n_trials=8", "hydra.sweeper.n_jobs=2", "epochs=4", "epoch_seconds=0.2")
+    words = (*words, "hydra.sweeper.report=true")
+    rng, finished = random.Random(3), {}
+    for _ in range(3):
+        process = start_sweep(disk, *words)
+        until = time.monotonic() + rng.uniform(4, 8)
+        while time.monotonic() < until and process.poll() is None:
+            time.sleep(0.05)
+        filler = fill(disk)
+        said, _ = process.communicate(timeout=180)
+        filler.unlink()
+        print(f"exit {process.returncode}: {said.strip().splitlines()[-1][:150]}", flush=True)
+        assert process.returncode in (0, 1), said  # 1: the app is not our own command, which leaves with 5
+        if process.returncode:
+            assert "No space left on device" in said, said
+        now = {t.number: (t.params, t.value) for t in trials_of(disk) if t.state.name == "COMPLETE"}
+        assert finished.items() <= now.items()
+        finished = now
+    done = sweep(disk, *words, timeout_seconds=180)
+    assert done.returncode == 0, done.stdout
+    trials = trials_of(disk)
+    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 8  # a full disk is no trial's fault
+    assert finished.items() <= {t.number: (t.params, t.value) for t in trials}.items()
+    assert (folder_of(disk) / "report.md").read_text().startswith("# ")

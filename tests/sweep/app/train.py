@@ -6,6 +6,7 @@ it stopped, reports each epoch to the study, and ends with the exceptions of `ma
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import signal
@@ -65,6 +66,8 @@ def main(config: Any) -> float:
             log.epoch(epoch, values)
             done.append(values["mAP/segm_AP"])
             write_json_atomic(state, {"epochs": done})
+            if Path(config.full_disk).exists():
+                raise OSError(errno.ENOSPC, "No space left on device", str(folder / "a picture"))
             print(f"Epoch {epoch}/{config.epochs} {values['mAP/segm_AP']:.4f}")
             reason = trial.report(epoch, values) if trial else None
             if reason:

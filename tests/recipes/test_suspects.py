@@ -65,4 +65,8 @@ def test_an_evaluation_with_the_true_boxes_names_annotations_too(
         in capsys.readouterr().out
     )
     by_picture = {a["id"]: a["mask_iou"] for one in content["suspects"] for a in one["annotations"]}
-    assert by_picture[worst["id"]] == pytest.approx(worst["mask_iou"], abs=1e-4)
+    alone = {a["id"]: a["mask_iou"] for a in content["annotations"]}
+    both = by_picture.keys() & alone.keys()  # which pictures are suspects differs between processors
+    assert both
+    for annotation in both:
+        assert by_picture[annotation] == pytest.approx(alone[annotation], abs=1e-4)

@@ -49,6 +49,7 @@ class OptunaSweeperConf:
     seed: int | None = None  # of the sampler, where sampler.seed is null; null: another search each time
     health: HealthConf = field(default_factory=HealthConf)
     grace_seconds: float = 60.0  # another machine's worker without a sign of life for so long is dead
+    keep_checkpoints: int | None = None  # only those of so many best trials; null: of all, 0.1 to 0.7 GB each
     quiet: bool = True  # a trial's own output goes to console.log in its folder
     report: bool = True  # write report.md with pictures
 

@@ -43,6 +43,7 @@ class SweeperSettings:
     seed: int | None = None
     health: HealthRules = field(default_factory=HealthRules)
     grace_seconds: float = 60.0
+    keep_checkpoints: int | None = None  # of the best trials; None: of all
     quiet: bool = True
     report: bool = True
 
@@ -140,11 +141,12 @@ _RANGES: tuple[tuple[str, float, float, str], ...] = (
     ("seed", 0, _MAX_SEED - 1, "between 0 and 2**32 - 1, or null"),
     ("sampler.seed", 0, _MAX_SEED - 1, "between 0 and 2**32 - 1, or null"),
     ("grace_seconds", 1.0, float("inf"), "≥ 1"),
+    ("keep_checkpoints", 1, float("inf"), "≥ 1, or null to keep all"),
     ("health.warmup_epochs", 0, float("inf"), "≥ 0"),
     ("health.chance_margin", 0.0, 1, "between 0 and 1, a share of the loss of a guess"),
     ("health.explode_factor", 1.0, float("inf"), "≥ 1"),
 )
-_MAY_BE_NULL = frozenset({"seed", "sampler.seed"})
+_MAY_BE_NULL = frozenset({"seed", "sampler.seed", "keep_checkpoints"})
 
 
 def build_sampler(

@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
-import signal
-import sys
-import threading
 import time
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +20,6 @@ from maskrcnn_exp.errors import (
     WriteError,
 )
 from maskrcnn_exp.record.secrets import mask_urls
-from maskrcnn_exp.stop import STOP_SIGNALS
 from maskrcnn_exp.sweep import attrs
 from maskrcnn_exp.sweep.objective import Metric
 from maskrcnn_exp.sweep.outcome import list_for_tensorboard, objective_of, summary_of
@@ -35,6 +28,15 @@ from maskrcnn_exp.sweep.settings import SweeperSettings
 from maskrcnn_exp.sweep.storage import StorageSpec
 from maskrcnn_exp.sweep.study import Plan, SharedStudy, Taken, is_failure
 from maskrcnn_exp.sweep.trial import LeaseLost, StudyTrial, set_current_trial
+from maskrcnn_exp.sweep.trial_call import (
+    call_program,
+    is_hydras,
+    is_programs_exit,
+    is_submitits,
+    output_to,
+    own_signals,
+)
+from maskrcnn_exp.sweep.trial_files import drop_checkpoints
 
 __all__ = ["Job", "failure_limit", "work"]
 
@@ -92,7 +94,15 @@ def work(job: Job, came_up: Callable[[], object] = lambda: None) -> bool:
                 return True
             if not _run_trial(shared, taken, job):
                 return False
+            _drop_checkpoints(shared, taken, job)
     return True
+
+
+def _drop_checkpoints(shared: SharedStudy, taken: Taken, job: Job) -> None:
+    """Where only the best trials keep theirs: after a trial's end, not where it waits to go on."""
+    keep, trials = job.settings.keep_checkpoints, shared.trials
+    if keep is not None and trials[taken.number].state.is_finished():
+        drop_checkpoints(job.spec.folder, shared.study, trials, taken.number, keep)
 
 
 def _is_over(shared: SharedStudy, job: Job) -> bool:
@@ -114,12 +124,12 @@ def _run_trial(shared: SharedStudy, taken: Taken, job: Job) -> bool:
     returned: object = None
     set_current_trial(_handle(shared, job, taken, folder))
     try:
-        with _own_signals(), _output_to(folder / CONSOLE, job.settings.quiet):
-            returned = _call(job, taken)
+        with own_signals(), output_to(folder / CONSOLE, job.settings.quiet):
+            returned = call_program(job.hydra_context, job.task_function, job.config, taken.words, taken.number)
     except Exception as caught:
         error = caught
     except BaseException as caught:
-        if not _is_programs_exit(caught):
+        if not is_programs_exit(caught):
             shared.give_back(taken)
             raise
         error = caught
@@ -136,7 +146,7 @@ def _record_of(
 ) -> dict[str, object]:
     """Return what the trial did to each loss, and list it for TensorBoard where it is at its end."""
     folder = job.spec.folder / str(taken.number)
-    goes_on = isinstance(error, Interrupted | BusyError) or _is_submitits(error) or _not_written(job, error)
+    goes_on = isinstance(error, Interrupted | BusyError) or is_submitits(error) or _not_written(job, error)
     if not goes_on:
         params, space = job.plan.hparams(shared.trial(taken))
         list_for_tensorboard(folder, params, space, job.metrics, found)
@@ -168,26 +178,6 @@ def _handle(shared: SharedStudy, job: Job, taken: Taken, folder: Path) -> StudyT
     )
 
 
-def _call(job: Job, taken: Taken) -> object:
-    """Compose the trial's configuration and call the program, as Hydra's own launcher does; raise what it raised."""
-    from hydra._internal.core_plugins.basic_launcher import BasicLauncher
-    from hydra.core.utils import JobStatus
-
-    launcher = BasicLauncher()
-    launcher.setup(hydra_context=job.hydra_context, task_function=job.task_function, config=job.config)
-    try:
-        (result,) = launcher.launch([taken.words], initial_job_idx=taken.number)
-        if result.status == JobStatus.COMPLETED:
-            return result.return_value
-        raise result._return_value  # `return_value` would print it first
-    except (UserError, Interrupted, Pruned) as error:
-        print(f"{type(error).__name__}: {error}".removesuffix(": "))  # expected ends: a traceback would only frighten
-        raise
-    except Exception:
-        traceback.print_exc()
-        raise
-
-
 def _tell(shared: SharedStudy, taken: Taken, job: Job, end: _Ending) -> bool:
     from optuna import TrialPruned
 
@@ -200,7 +190,7 @@ def _tell(shared: SharedStudy, taken: Taken, job: Job, end: _Ending) -> bool:
         case Interrupted():
             shared.give_back(taken, notes)
             return False
-        case _ if _is_submitits(error):
+        case _ if is_submitits(error):
             shared.give_back(taken, notes)
             raise error
         case _ if (unwritten := _not_written(job, error)) is not None:
@@ -240,7 +230,7 @@ def _halt_where_all_would_fail(shared: SharedStudy, error: BaseException | None)
         return
     if isinstance(error, ConfigError | DataError):
         shared.halt(str(error), error.exit_code)
-    elif _is_hydras(error):
+    elif is_hydras(error):
         shared.halt(str(error), ConfigError.exit_code)
 
 
@@ -251,63 +241,9 @@ def _not_written(job: Job, error: BaseException | None) -> WriteError | None:
     return WriteError.of(error, job.spec.folder) if isinstance(error, OSError) else None
 
 
-def _is_programs_exit(error: BaseException) -> bool:
-    """Say whether the program called `sys.exit`; submitit does so too, when it has put its job back in the queue."""
-    return isinstance(error, SystemExit) and "SUBMITIT_EXECUTOR" not in os.environ
-
-
-def _is_submitits(error: BaseException | None) -> bool:
-    """Say whether submitit ended the job, at its time limit, rather than the trial itself."""
-    return type(error).__module__.partition(".")[0] == "submitit"
-
-
-@contextmanager
-def _own_signals() -> Iterator[None]:
-    """Take back what asks to stop from a program that leaves its handlers behind: this worker would hear nothing."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {which: signal.getsignal(which) for which in STOP_SIGNALS}
-    try:
-        yield
-    finally:
-        for which, handler in before.items():
-            signal.signal(which, handler)
-
-
-def _is_hydras(error: BaseException) -> bool:
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    return isinstance(error, HydraException | OmegaConfBaseException)
-
-
 def _first_line(error: BaseException | None) -> str:
     text = mask_urls(str(error)).strip()
     first = text.splitlines()[0] if text else ""
     if isinstance(error, SystemExit):
         return f"the program left with sys.exit({first})"
     return first if isinstance(error, UserError) else f"{type(error).__name__}: {first}"
-
-
-@contextmanager
-def _output_to(path: Path, quiet: bool) -> Iterator[None]:
-    """Send what this process and its children print into a file while the context is open."""
-    if not quiet:
-        yield
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    saved = os.dup(1), os.dup(2)
-    with path.open("ab") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for kept, descriptor in zip(saved, (1, 2), strict=True):
-            os.dup2(kept, descriptor)
-            os.close(kept)

@@ -44,7 +44,19 @@ PEER = {
     *("search_space", "params", "custom_search_space"),
 }
 OURS = {
-    *("pruner", "metric", "repeat_best", "seed_key", "seed", "health", "grace_seconds", "quiet", "report", "enqueue"),
+    *(
+        "pruner",
+        "metric",
+        "repeat_best",
+        "seed_key",
+        "seed",
+        "health",
+        "grace_seconds",
+        "keep_checkpoints",
+        "quiet",
+        "report",
+        "enqueue",
+    ),
 }
 
 

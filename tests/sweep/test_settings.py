@@ -96,6 +96,7 @@ PROBLEMS: dict[str, tuple[dict[str, Any], str]] = {
         {"max_failure_rate": 1.1},
         "hydra.sweeper.max_failure_rate=1.1 must be between 0 and 1, a share of n_trials.",
     ),
+    "keep": ({"keep_checkpoints": 0}, "hydra.sweeper.keep_checkpoints=0 must be ≥ 1, or null to keep all."),
     "repeat": ({"repeat_best": -1}, "hydra.sweeper.repeat_best=-1 must be ≥ 0."),
     "seed": ({"seed": -1}, "hydra.sweeper.seed=-1 must be between 0 and 2**32 - 1, or null."),
     "sampler seed": ({"sampler": {**TPE, "seed": -1}}, "hydra.sweeper.sampler.seed=-1 must be between"),

@@ -7,13 +7,14 @@ import signal
 import pytest
 
 from maskrcnn_exp.sweep.settings import SweeperSettings
-from maskrcnn_exp.sweep.worker import _own_signals, failure_limit
+from maskrcnn_exp.sweep.trial_call import own_signals
+from maskrcnn_exp.sweep.worker import failure_limit
 from tests.sweep.test_study import OneNumber
 
 
 def test_a_program_that_leaves_its_signal_handler_behind_does_not_make_the_worker_deaf() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with _own_signals():
+    with own_signals():
         signal.signal(signal.SIGTERM, lambda number, frame: None)
     assert signal.getsignal(signal.SIGTERM) is before
 

@@ -66,6 +66,8 @@ def main(config: Any) -> float:
             log.epoch(epoch, values)
             done.append(values["mAP/segm_AP"])
             write_json_atomic(state, {"epochs": done})
+            (folder / "checkpoints").mkdir(exist_ok=True)
+            (folder / "checkpoints" / "last.pt").write_text("weights")
             if Path(config.full_disk).exists():
                 raise OSError(errno.ENOSPC, "No space left on device", str(folder / "a picture"))
             print(f"Epoch {epoch}/{config.epochs} {values['mAP/segm_AP']:.4f}")

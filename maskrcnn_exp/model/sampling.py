@@ -91,7 +91,7 @@ class BalancedSampler:
         """
         matches = torch.cat(matched_idxs)
         candidates = torch.where(matches >= 1)[0], torch.where(matches == 0)[0]
-        positives, negatives = _counts(candidates, [len(picture) for picture in matched_idxs])
+        positives, negatives = _per_picture(candidates, [len(picture) for picture in matched_idxs])
         most = int(self.batch_size_per_image * self.positive_fraction)
         kept = [min(count, most) for count in positives]
         left = [min(count, self.batch_size_per_image - taken) for count, taken in zip(negatives, kept, strict=True)]
@@ -107,18 +107,18 @@ class BalancedSampler:
         return None if self.seeds is None else [(seed + self.salt) % _SEED_RANGE for seed in self.seeds[:pictures]]
 
 
-def _counts(kinds: Sequence[Tensor], lengths: list[int]) -> list[list[int]]:
+def _per_picture(kinds: Sequence[Tensor], lengths: list[int]) -> list[list[int]]:
     """Return of each kind how many of its places, int64 and rising, lie in each picture of these lengths."""
     ends = torch.tensor(list(accumulate(lengths))).to(kinds[0].device, non_blocking=True)
     below: list[list[int]] = torch.stack([torch.searchsorted(places, ends) for places in kinds]).tolist()
     return [[end - start for start, end in pairwise([0, *of_kind])] for of_kind in below]
 
 
-_Counts = tuple[list[int], list[int]]
+_Draw = tuple[list[int], list[int]]
 """Per picture: how many candidates there are, and how many of them to draw."""
 
 
-def _draws_on_cpu(seeds: list[int] | None, *kinds: _Counts) -> list[Tensor]:
+def _draws_on_cpu(seeds: list[int] | None, *kinds: _Draw) -> list[Tensor]:
     """Return places among the candidates of each kind, rising, int64: torchvision's draw."""
     drawn: list[list[Tensor]] = [[] for _ in kinds]
     starts = [0] * len(kinds)
@@ -131,7 +131,7 @@ def _draws_on_cpu(seeds: list[int] | None, *kinds: _Counts) -> list[Tensor]:
     return [torch.cat(of_kind) for of_kind in drawn]
 
 
-def _draws_from_counts(seeds: list[int] | None, *kinds: _Counts) -> list[Tensor]:
+def _draws_from_counts(seeds: list[int] | None, *kinds: _Draw) -> list[Tensor]:
     """Return the same for a GPU, whose many anchors took the CPU milliseconds to permute: few are drawn of them."""
     if seeds is None:
         seeds = torch.randint(_SEED_RANGE - 1, (len(kinds[0][0]),)).tolist()

@@ -10,7 +10,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 from maskrcnn_exp.record.console import Console
-from maskrcnn_exp.sweep.standing import one_line
+from maskrcnn_exp.sweep.trial_text import (
+    one_line,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole

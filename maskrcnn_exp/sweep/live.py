@@ -11,8 +11,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from maskrcnn_exp.compare.repeat_stats import RepeatVerdict
 from maskrcnn_exp.sweep.results import checkpoint_of
-from maskrcnn_exp.sweep.standing import (
-    Standing,
+from maskrcnn_exp.sweep.standing import Standing
+from maskrcnn_exp.sweep.trial_text import (
     distribution_text,
     params_text,
     reason_of,

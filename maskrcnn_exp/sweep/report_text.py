@@ -31,9 +31,8 @@ from maskrcnn_exp.sweep.insight import (
     time_spent,
 )
 from maskrcnn_exp.sweep.markdown import code, escaped, table, trial_numbers
-from maskrcnn_exp.sweep.standing import (
-    ReasonCount,
-    Standing,
+from maskrcnn_exp.sweep.standing import ReasonCount, Standing
+from maskrcnn_exp.sweep.trial_text import (
     distribution_text,
     number_text,
     run_folder,

@@ -25,6 +25,7 @@ from maskrcnn_exp.sweep.objective import Metric
 from maskrcnn_exp.sweep.outcome import list_for_tensorboard, objective_of, summary_of
 from maskrcnn_exp.sweep.presence import Presence, Watch
 from maskrcnn_exp.sweep.settings import SweeperSettings
+from maskrcnn_exp.sweep.standing import Standing
 from maskrcnn_exp.sweep.storage import StorageSpec
 from maskrcnn_exp.sweep.study import Plan, SharedStudy, Taken, is_failure
 from maskrcnn_exp.sweep.trial import LeaseLost, StudyTrial, set_current_trial
@@ -100,9 +101,10 @@ def work(job: Job, came_up: Callable[[], object] = lambda: None) -> bool:
 
 def _drop_checkpoints(shared: SharedStudy, taken: Taken, job: Job) -> None:
     """Where only the best trials keep theirs: after a trial's end, not where it waits to go on."""
-    keep, trials = job.settings.keep_checkpoints, shared.trials
-    if keep is not None and trials[taken.number].state.is_finished():
-        drop_checkpoints(job.spec.folder, shared.study, trials, taken.number, keep)
+    keep = job.settings.keep_checkpoints
+    if keep is not None and shared.trial(taken).state.is_finished():
+        standing = shared.patiently(lambda: Standing.read(shared.study, job.spec.folder))
+        drop_checkpoints(standing, taken.number, keep)
 
 
 def _is_over(shared: SharedStudy, job: Job) -> bool:

@@ -12,8 +12,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 from maskrcnn_exp.sweep.attrs import METRIC, OVERRIDES, SPACE
-from maskrcnn_exp.sweep.standing import (
-    Standing,
+from maskrcnn_exp.sweep.standing import Standing
+from maskrcnn_exp.sweep.trial_text import (
     distribution_text,
     number_text,
     reason_of,

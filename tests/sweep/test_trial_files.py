@@ -6,6 +6,7 @@ from pathlib import Path
 
 import optuna
 
+from maskrcnn_exp.sweep.standing import Standing
 from maskrcnn_exp.sweep.trial_files import drop_checkpoints
 from tests.sweep.sweeps import MULT, folder_of, sweep, trials_of
 
@@ -20,7 +21,7 @@ def end_trial(study: optuna.Study, folder: Path, values: list[float] | None, kee
     (folder / str(trial.number) / "checkpoints" / "last.pt").touch()
     state = optuna.trial.TrialState.FAIL if values is None else None
     study.tell(trial, values, state=state)
-    drop_checkpoints(folder, study, study.get_trials(), trial.number, keep)
+    drop_checkpoints(Standing.read(study, folder), trial.number, keep)
 
 
 def test_the_best_keep_theirs_in_either_direction(tmp_path: Path) -> None:

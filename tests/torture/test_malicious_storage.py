@@ -17,8 +17,11 @@ from maskrcnn_exp.errors import ConfigError
 from maskrcnn_exp.override_keys import refuse_hydra_words
 from maskrcnn_exp.sweep.attrs import FOLDER, OVERRIDES
 from maskrcnn_exp.sweep.factories import make_sampler
-from maskrcnn_exp.sweep.standing import run_folder, train_command
 from maskrcnn_exp.sweep.storage import StorageSpec
+from maskrcnn_exp.sweep.trial_text import (
+    run_folder,
+    train_command,
+)
 from tests.sweep.postgresql import Server
 from tests.sweep.sweeps import MULT, folder_of, sweep
 

@@ -13,7 +13,8 @@ import optuna
 from maskrcnn_exp.compare.repeat_stats import RepeatVerdict
 from maskrcnn_exp.record.atomic import write_text_atomic
 from maskrcnn_exp.record.figures import save
-from maskrcnn_exp.sweep.report_text import Facts, sections
+from maskrcnn_exp.sweep.report_facts import Facts
+from maskrcnn_exp.sweep.report_text import sections
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -3,87 +3,30 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-import optuna
-from optuna.distributions import CategoricalDistribution
-from optuna.trial import FrozenTrial, TrialState
-
 from maskrcnn_exp.compare.repeat_stats import RepeatVerdict
-from maskrcnn_exp.diagnose.curves import Curves
-from maskrcnn_exp.diagnose.diagnosis import diagnose
 from maskrcnn_exp.diagnose.prescriptions import command as prescribed_command
-from maskrcnn_exp.diagnose.sources import curves_at
-from maskrcnn_exp.diagnose.verdict import Verdict
-from maskrcnn_exp.errors import DataError
 from maskrcnn_exp.model.parts import LOSSES
-from maskrcnn_exp.record.tables import duration
-from maskrcnn_exp.sweep.importance import Importance, importances
 from maskrcnn_exp.sweep.insight import (
-    ExplosionRegion,
-    LossChange,
     diverged,
-    explosion_regions,
     final_losses,
-    loss_changes,
-    time_spent,
 )
 from maskrcnn_exp.sweep.markdown import code, escaped, table, trial_numbers
+from maskrcnn_exp.sweep.report_facts import Facts
+from maskrcnn_exp.sweep.report_result import result
 from maskrcnn_exp.sweep.standing import ReasonCount, Standing
 from maskrcnn_exp.sweep.trial_text import (
     distribution_text,
     number_text,
-    run_folder,
     seconds_of,
-    train_command,
     value_text,
 )
 
-__all__ = ["Facts", "sections"]
+__all__ = ["sections"]
 
 _BEST_TRIALS: Final = 10  # rows of the table
 _PARETO_TRIALS: Final = 20
-_UNCHANGED: Final = 0.02  # a loss that moved less than this is the same
-
-
-@dataclass(frozen=True)
-class Facts:
-    standing: Standing
-    importances: list[Importance]
-    regions: dict[str, tuple[ExplosionRegion, ...]]  # by numeric parameter
-    fault: tuple[Verdict, Curves] | None = None  # what the diagnosis finds first in the winner, and its record
-
-    @classmethod
-    def of(cls, study: optuna.Study, folder: Path) -> Facts:
-        standing = Standing.read(study, folder)
-        numeric = [name for name, values in standing.space.items() if not isinstance(values, CategoricalDistribution)]
-        regions = {name: explosion_regions(standing.trials, name) for name in numeric}
-        return cls(standing, importances(study, standing), regions, _first_fault(standing))
-
-    @property
-    def tried(self) -> list[str]:
-        """Parameters that a finished trial has, in the order of the space."""
-        return [name for name in self.standing.space if any(name in t.params for t in self.standing.finished)]
-
-    @property
-    def with_losses(self) -> list[str]:
-        """Of them, those over which losses can be drawn."""
-        known = [trial for trial in self.standing.finished if final_losses(trial)]
-        return [name for name in self.tried if any(name in trial.params for trial in known)]
-
-
-def _first_fault(standing: Standing) -> tuple[Verdict, Curves] | None:
-    """Diagnose the winner; None without one, without a fault, or where its record is not at hand."""
-    if standing.best is None:
-        return None
-    try:
-        curves = curves_at(run_folder(standing.best, standing.folder))
-    except DataError:
-        return None
-    faults = diagnose(curves).faults
-    return (faults[0], curves) if faults else None
 
 
 def sections(facts: Facts, command: str, repeat: RepeatVerdict | str | None, pictures: dict[str, str]) -> list[str]:
@@ -98,7 +41,7 @@ def sections(facts: Facts, command: str, repeat: RepeatVerdict | str | None, pic
     return [
         _title(facts.standing),
         _searched(facts.standing),
-        _result(facts, command, repeat),
+        result(facts.standing, command, repeat),
         _diagnosis(facts, pictures),
         *_early_ends(facts),
         _history(pictures),
@@ -123,56 +66,6 @@ def _searched(standing: Standing) -> str:
     return "\n\n".join(part for part in ("## What was searched", f"Objective: {goals}.", space, fixed) if part)
 
 
-def _result(facts: Facts, command: str, repeat: RepeatVerdict | str | None) -> str:
-    standing = facts.standing
-    parts = ["## Result"]
-    if standing.best is not None:
-        parts.append(_winner(standing.best, standing, command))
-        parts.append(_verdict(repeat))
-        parts.append(_winner_losses(standing.best, standing))
-    elif standing.pareto:
-        parts.append(_front(standing))
-    else:
-        parts.append("No trial completed with a usable value, so there is no best one.")
-    parts += [_how_many(standing), _time(standing)]
-    return "\n\n".join(part for part in parts if part)
-
-
-def _winner(best: FrozenTrial, standing: Standing, command: str) -> str:
-    params = ", ".join(f"{code(f'{name}={number_text(value)}')}" for name, value in best.params.items())
-    value = f"{escaped(standing.metrics[0])} = {value_text(best.values[0])}"
-    return (
-        f"Trial **{best.number}** leads with {value}{f': {params}' if params else ''}. "
-        f"It lies in {code(str(run_folder(best, standing.folder)))}. Train it again:\n\n"
-        f"```sh\n{train_command(best, command, standing.fixed)}\n```"
-    )
-
-
-def _verdict(repeat: RepeatVerdict | str | None) -> str:
-    if isinstance(repeat, str):
-        return f"Repeats with other seeds: {escaped(repeat)}."
-    if repeat is None:
-        return (
-            "Nothing was repeated with other seeds, so nobody knows yet whether the lead is more than noise. "
-            "`repeat_best=5` on the same command tells."
-        )
-    how = "paired by seed" if repeat.paired else "Welch's interval, unpaired"
-    note = (
-        f"The ± of the difference spans its 95 % confidence interval ({how}); in the table ± is one standard deviation."
-    )
-    rows = [list(row) for row in repeat.table()]
-    return f"**{escaped(repeat.sentence)}**\n\n{table(['setting', 'mean ± sd', 'repeats'], rows)}\n\n{note}"
-
-
-def _winner_losses(best: FrozenTrial, standing: Standing) -> str:
-    changes = loss_changes(best, standing.of(TrialState.COMPLETE))
-    if not changes:
-        return ""
-    return (
-        f"Against the median completed trial, the winner's training losses end at {', '.join(map(_change, changes))}."
-    )
-
-
 def _diagnosis(facts: Facts, pictures: dict[str, str]) -> str:
     if facts.fault is None:
         return ""
@@ -182,40 +75,6 @@ def _diagnosis(facts: Facts, pictures: dict[str, str]) -> str:
         typed = prescribed_command(verdict.prescription, curves.facts.overrides)
         parts.append(f"```sh\n{typed}\n```\n\n{escaped(verdict.prescription.why)}")
     return "\n\n".join([*parts, _picture("diagnosis", pictures)]).rstrip()
-
-
-def _change(change: LossChange) -> str:
-    moved = "the same" if abs(change.relative) < _UNCHANGED else f"{change.relative:+.0%}"
-    return f"{change.loss} {change.winner:.4g} (median {change.median:.4g}, {moved})"
-
-
-def _front(standing: Standing) -> str:
-    front = standing.pareto
-    which = trial_numbers([trial.number for trial in front]).capitalize()
-    return (
-        f"{len(front)} trials form the Pareto front: none of the {len(standing.ranked)} completed ones beats them in "
-        f"one objective without losing in another. {which}; the command of each stands in `best.yaml`."
-    )
-
-
-def _how_many(standing: Standing) -> str:
-    counts = standing.counts()
-    names = ("completed", "pruned", "failed", "running", "waiting")
-    states = ", ".join(f"{counts[name]} {name}" for name in names if counts[name] or name == "completed")
-    text = f"{counts['finished']} trials finished. Of all {counts['all']}: {states}."
-    infinite = [trial.number for trial in standing.of(TrialState.COMPLETE) if diverged(trial)]
-    return f"{text} Completed at infinity, and not ranked: {trial_numbers(infinite)}." if infinite else text
-
-
-def _time(standing: Standing) -> str:
-    spent = time_spent(standing)
-    text = f"All trials together took {duration(spent.total)} of training."
-    if spent.saved is None or spent.typical is None or not standing.of(TrialState.PRUNED):
-        return text
-    return (
-        f"{text} Pruning saved about {duration(spent.saved)}, if each pruned trial had otherwise taken the "
-        f"{duration(spent.typical)} of the median completed one."
-    )
 
 
 def _early_ends(facts: Facts) -> list[str]:

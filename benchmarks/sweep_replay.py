@@ -30,7 +30,7 @@ from hydra import compose, initialize_config_dir
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
-from maskrcnn_exp.compose import conf_dir
+from maskrcnn_exp.config_names import conf_dir
 from maskrcnn_exp.hydra_version import version_words
 from maskrcnn_exp.schema import register_schema
 from maskrcnn_exp.sweep.settings import SweeperSettings, build_pruner, build_sampler

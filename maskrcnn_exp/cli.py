@@ -51,7 +51,8 @@ def train(words: tuple[str, ...]) -> None:
         click.echo(names)
         return
     if "--help" in words or "-h" in words:
-        from maskrcnn_exp.compose import choices_by_group, compose_yaml
+        from maskrcnn_exp.compose import compose_yaml
+        from maskrcnn_exp.config_names import choices_by_group
 
         groups = "\n".join(f"  {group}: {', '.join(choices)}" for group, choices in choices_by_group().items())
         config = compose_yaml([word for word in words if "=" in word])
@@ -225,7 +226,7 @@ def _guarded(command: Callable[[], object]) -> int:
             raise
         return _say(told, told.exit_code)
     except configuration_errors() as error:
-        from maskrcnn_exp.compose import explain
+        from maskrcnn_exp.config_errors import explain
 
         return _say(explain(error), 2)
     return code if isinstance(code, int) else 0

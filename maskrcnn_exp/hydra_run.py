@@ -23,13 +23,15 @@ def run_hydra(words: list[str]) -> None:
     """Let Hydra compose the configuration and call the training, in one job or in a sweep's many."""
     import hydra
 
-    from maskrcnn_exp.compose import conf_dir, explain
+    from maskrcnn_exp.config_errors import explain, refuse_strange_words
+    from maskrcnn_exp.config_names import conf_dir
     from maskrcnn_exp.hydra_guard import composing_is_guarded
     from maskrcnn_exp.schema import register_schema
 
     if any(word.startswith("--exp") for word in words):  # --experimental-rerun reads a pickle, which may run anything
         raise ConfigError("--experimental-rerun is not for this program. A run goes on with its command and run_dir=….")
     refuse_typed_secrets(words)
+    refuse_strange_words(words)
     if {"--multirun", "-m"} & set(words) and {"--cfg", "-c", "--info", "-i"} & set(words):
         raise ConfigError("--cfg and --info show one training: leave out --multirun and words with several values.")
     register_schema()

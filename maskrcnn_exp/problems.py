@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from maskrcnn_exp.compose import choices_by_group, compose, override, to_train_config
+from maskrcnn_exp.compose import compose, override, to_train_config
 from maskrcnn_exp.config_check import check_config
+from maskrcnn_exp.config_names import choices_by_group
 from maskrcnn_exp.errors import ConfigError
 from maskrcnn_exp.override_keys import bare_key
 

@@ -30,7 +30,19 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"model", "data"}),
     frozenset({"optim"}),
     frozenset({"engine", "record", "diagnose", "compare"}),
-    frozenset({"recipes", "sweep", "compose", "config_check", "hydra_guard", "hydra_version", "problems"}),
+    frozenset(
+        {
+            "recipes",
+            "sweep",
+            "compose",
+            "config_check",
+            "config_errors",
+            "config_names",
+            "hydra_guard",
+            "hydra_version",
+            "problems",
+        }
+    ),
     frozenset({"cli", "cli_help", "completion", "hydra_run", "__main__"}),
 )
 """From the bottom. A name of two words is a module that lies lower than its folder."""

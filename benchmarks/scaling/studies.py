@@ -15,7 +15,7 @@ from hydra import initialize_config_dir
 from optuna.trial import FrozenTrial, create_trial
 
 from benchmarks.sweep_replay import settings_of
-from maskrcnn_exp.compose import conf_dir
+from maskrcnn_exp.config_names import conf_dir
 from maskrcnn_exp.model.parts import LOSSES, PARTS
 from maskrcnn_exp.schema import register_schema
 from maskrcnn_exp.sweep import attrs

@@ -10,8 +10,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from maskrcnn_exp import schema
-from maskrcnn_exp.compose import compose, conf_dir, explain, refuse_added_keys, to_train_config
+from maskrcnn_exp.compose import compose, refuse_added_keys, to_train_config
 from maskrcnn_exp.config_check import check_config, check_or_raise
+from maskrcnn_exp.config_errors import explain
+from maskrcnn_exp.config_names import conf_dir
 from maskrcnn_exp.errors import ConfigError
 from maskrcnn_exp.hydra_version import version_words
 from maskrcnn_exp.schema import register_schema
@@ -147,6 +149,19 @@ ERRORS = {
     "dataset.root=x": "dataset.root is a key of dataset=coco or mask_png or yolo_seg or labelme or voc, which is not",
     "lr.mask_mult": "lr.mask_mult: a word without its value. Type lr.mask_mult=VALUE.",
     "clip.masks=1": "unknown key clip.masks. Did you mean clip.mask?",
+    "epochs=3": "unknown config group or key epochs. Did you mean trainer.epochs?",
+    "mask_mult=10": "unknown config group or key mask_mult. Did you mean lr.mask_mult?",
+    "lr=0.1": "lr=0.1: it is a config group, whose choices are differential, uniform. "
+    "A number belongs to one of its keys: lr.backbone_mult, lr.base,",
+    "lr=1,2": "lr=1,2: it is a config group,",
+    "clip=false": "clip=false: it is a config group,",
+    "model=null": "model=null: to leave a config group out, type ~model.",
+    "--epochs=3": "--epochs=3: there is no such flag. Settings are typed without dashes, as key=value. "
+    "Did you mean trainer.epochs=3?",
+    "--batch-size": "--batch-size: there is no such flag. Settings are typed without dashes, as key=value. "
+    "Did you mean trainer.batch_size=VALUE?",
+    "--lr": "--lr: there is no such flag. Settings are typed without dashes, as key=value. lr: it is a config group,",
+    "--device": "--device: there is no such flag. Settings are typed without dashes, as key=value. `train --help`",
 }
 
 

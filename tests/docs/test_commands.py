@@ -16,8 +16,9 @@ import pytest
 from tensorboard.program import TensorBoard
 
 from maskrcnn_exp.cli import cli
-from maskrcnn_exp.compose import choices_by_group, compose, to_train_config
+from maskrcnn_exp.compose import compose, to_train_config
 from maskrcnn_exp.config_check import check_config
+from maskrcnn_exp.config_names import choices_by_group
 from maskrcnn_exp.sweep.space import parse_space
 from tests.docs.written import COMMANDS, PAGES, REPOSITORY, WrittenCommand, commands_in
 

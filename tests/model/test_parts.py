@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from maskrcnn_exp.compose import compose, conf_dir, to_train_config
+from maskrcnn_exp.compose import compose, to_train_config
+from maskrcnn_exp.config_names import conf_dir
 from maskrcnn_exp.model.build import build_maskrcnn
 from maskrcnn_exp.model.parts import LOSS_OWNER, LOSSES, PARTS, part_of
 from tests.model.tiny import CLASSES

@@ -92,6 +92,7 @@ def _row(uv: str, folder: Path, each: VersionSet, tests: Sequence[str], processe
     versions = _versions(python)
     step = _run([str(python), "-m", "maskrcnn_exp", "train", "trainer=debug", f"run_dir={folder / 'runs' / each.name}"])
     mark = ["-m", "not slow and not torture", "-p", "no:cacheprovider", "--numprocesses", processes]
+    mark += ["-o", "filterwarnings=default"]  # old packages are told off by newer ones; that is between them
     done = _run([str(python), "-m", "pytest", "-q", *mark, *tests])
     (folder / f"{each.name}.log").write_text(step.stdout + step.stderr + done.stdout + done.stderr, encoding="utf-8")
     if not keep:
@@ -107,7 +108,7 @@ def _row(uv: str, folder: Path, each: VersionSet, tests: Sequence[str], processe
 def _install(uv: str, venv: Path, each: VersionSet) -> str | None:
     """Build the environment; return in a line what went wrong."""
     project = f".[{','.join(EXTRAS)}]"
-    how = ["--resolution", each.resolution, "--editable", project, *each.requirements]
+    how = ["--resolution", each.resolution, "--compile-bytecode", "--editable", project, *each.requirements]
     for command in (
         [uv, "venv", "--quiet", "--clear", "--seed", "--python", each.python, str(venv)],
         [uv, "pip", "install", "--quiet", "--python", str(venv / "bin" / "python"), *how],

@@ -82,6 +82,8 @@ def build_fabric(accelerator: str, devices: int, nodes: int, precision: Precisio
 
     Several devices get one spawned process each; under torchrun or Slurm the processes are already there.
     """
+    # On a cluster's login node, and in a worker of a study there, one process is what was asked for.
+    warnings.filterwarnings("ignore", message="The `srun` command is available on your system but is not used")
     several = devices * nodes > 1
     launched_outside = "TORCHELASTIC_RUN_ID" in os.environ or "SLURM_NTASKS" in os.environ
     strategy = ("ddp" if launched_outside or nodes > 1 else "ddp_spawn") if several else "auto"

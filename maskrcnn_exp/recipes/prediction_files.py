@@ -66,7 +66,9 @@ class PredictionFiles:
         """Write `images.json`, a COCO file without annotations, and `predictions.json`, results that refer to it."""
         self.output.mkdir(parents=True, exist_ok=True)
         categories = [{"id": key, "name": name} for key, name in self.categories]
-        write_json_atomic(self.images_file, {"images": self.images, "categories": categories, "annotations": []})
+        info = {"description": "what predictions.json is about"}  # pycocotools before 2.0.11 reads none without it
+        content = {"info": info, "images": self.images, "categories": categories, "annotations": []}
+        write_json_atomic(self.images_file, content)
         write_json_atomic(self.results_file, self.results)
 
     def _results(self, found: Detections) -> list[dict[str, Any]]:

@@ -48,6 +48,7 @@ def truth(instances: list[tuple[int, int, Box, int]], images: int = 1, categorie
         for number, (image, category, box, crowd) in enumerate(instances, start=1)
     ]
     return {
+        "info": {},
         "images": [{"id": index, "height": HEIGHT, "width": WIDTH} for index in range(images)],
         "annotations": annotations,
         "categories": [{"id": label, "name": f"class {label}"} for label in range(1, categories + 1)],

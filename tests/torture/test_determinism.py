@@ -32,6 +32,7 @@ def test_no_worker_and_two_give_the_same_weights(precision: str, tmp_path: Path)
 
 
 @pytest.mark.torture
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than cores, here on purpose
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_any_number_of_workers_gives_the_same_weights(precision: str, tmp_path: Path) -> None:
     compare(tmp_path, (0, 1, 2, 3, 5), f"trainer.precision={precision}")

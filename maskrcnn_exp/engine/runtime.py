@@ -18,7 +18,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
 
-from maskrcnn_exp.errors import Interrupted, UserError
+from maskrcnn_exp.errors import ConfigError, Interrupted, UserError
 from maskrcnn_exp.stop import STOP_SIGNALS
 
 __all__ = [
@@ -81,21 +81,31 @@ def build_fabric(accelerator: str, devices: int, nodes: int, precision: Precisio
     """Return Lightning Fabric for the machine asked for.
 
     Several devices get one spawned process each; under torchrun or Slurm the processes are already there.
+
+    Raises:
+        ConfigError: Slurm's job has other tasks than that.
     """
     # On a cluster's login node, and in a worker of a study there, one process is what was asked for.
     warnings.filterwarnings("ignore", message="The `srun` command is available on your system but is not used")
     several = devices * nodes > 1
     launched_outside = "TORCHELASTIC_RUN_ID" in os.environ or "SLURM_NTASKS" in os.environ
     strategy = ("ddp" if launched_outside or nodes > 1 else "ddp_spawn") if several else "auto"
-    return Fabric(
-        accelerator="cuda" if accelerator == "gpu" else "cpu",
-        devices=devices,
-        num_nodes=nodes,
-        strategy=strategy,
-        plugins=[_Autocast("bf16-mixed", "cuda" if accelerator == "gpu" else "cpu")]
-        if precision != "32-true"
-        else None,
-    )
+    try:
+        return Fabric(
+            accelerator="cuda" if accelerator == "gpu" else "cpu",
+            devices=devices,
+            num_nodes=nodes,
+            strategy=strategy,
+            plugins=[_Autocast("bf16-mixed", "cuda" if accelerator == "gpu" else "cpu")]
+            if precision != "32-true"
+            else None,
+        )
+    except RuntimeError as error:
+        if "SLURM" not in str(error):
+            raise
+        raise ConfigError(
+            f"Slurm's job does not fit trainer.devices={devices} trainer.nodes={nodes}: {error}"
+        ) from error
 
 
 def launch(fabric: Fabric, function: Callable[..., Any], *arguments: Any) -> Any:

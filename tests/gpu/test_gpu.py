@@ -44,9 +44,10 @@ def exact() -> Iterator[None]:
 
 @pytest.fixture
 def deterministic() -> Iterator[None]:
+    before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)
     yield
-    torch.use_deterministic_algorithms(False)
+    torch.use_deterministic_algorithms(before)
 
 
 def losses_on(device: str, network: MaskRCNN) -> tuple[Losses, dict[str, Tensor]]:

@@ -201,16 +201,13 @@ def test_the_operator_with_regions_ordered_by_level_gives_torchvisions_values_an
     assert_gives_torchvisions(case)
 
 
-def test_matrices_are_for_a_cpu_and_where_the_same_weights_are_wanted_twice() -> None:
-    pool = MatrixRoiAlign(list(STRIDES), 7)
-    assert pool.by_matrices(torch.device("cpu"))
-    assert not pool.by_matrices(torch.device("cuda"))
-    torch.use_deterministic_algorithms(True)
-    try:
-        assert pool.by_matrices(torch.device("cuda"))
-        assert not MatrixRoiAlign(list(STRIDES), 7, fast=False).by_matrices(torch.device("cuda"))
-    finally:
-        torch.use_deterministic_algorithms(False)
+def test_matrices_are_for_a_cpu_and_where_the_same_weights_are_wanted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    fast, plain = (MatrixRoiAlign(list(STRIDES), 7, fast=fast) for fast in (True, False))
+    for deterministic in (False, True):
+        monkeypatch.setattr(torch, "are_deterministic_algorithms_enabled", lambda wanted=deterministic: wanted)
+        assert fast.by_matrices(torch.device("cpu"))
+        assert fast.by_matrices(torch.device("cuda")) == deterministic
+        assert not plain.by_matrices(torch.device("cuda"))
 
 
 @pytest.mark.parametrize("fast", [False, True])

@@ -28,6 +28,7 @@ __all__ = [
     "on_first",
     "pass_signals_on",
     "set_determinism",
+    "spawns",
 ]
 
 # Our own first lines say what Fabric would. Here, because a spawned process imports this before Fabric says it.
@@ -87,9 +88,7 @@ def build_fabric(accelerator: str, devices: int, nodes: int, precision: Precisio
     """
     # On a cluster's login node, and in a worker of a study there, one process is what was asked for.
     warnings.filterwarnings("ignore", message="The `srun` command is available on your system but is not used")
-    several = devices * nodes > 1
-    launched_outside = "TORCHELASTIC_RUN_ID" in os.environ or "SLURM_NTASKS" in os.environ
-    strategy = ("ddp" if launched_outside or nodes > 1 else "ddp_spawn") if several else "auto"
+    strategy = "ddp_spawn" if spawns(devices, nodes) else "ddp" if devices * nodes > 1 else "auto"
     try:
         return Fabric(
             accelerator="cuda" if accelerator == "gpu" else "cpu",
@@ -106,6 +105,12 @@ def build_fabric(accelerator: str, devices: int, nodes: int, precision: Precisio
         raise ConfigError(
             f"Slurm's job does not fit trainer.devices={devices} trainer.nodes={nodes}: {error}"
         ) from error
+
+
+def spawns(devices: int, nodes: int) -> bool:
+    """Say whether this process starts those that train; under torchrun or Slurm it is one of them itself."""
+    launched_outside = "TORCHELASTIC_RUN_ID" in os.environ or "SLURM_NTASKS" in os.environ
+    return devices > 1 and nodes == 1 and not launched_outside
 
 
 def launch(fabric: Fabric, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -169,12 +174,13 @@ def set_determinism(deterministic: bool) -> None:
 
 
 @contextmanager
-def pass_signals_on(several: bool) -> Iterator[None]:
+def pass_signals_on(spawned: bool) -> Iterator[None]:
     """In the parent of spawned processes, hand signals that ask to stop to them and wait for them to save.
 
-    A terminal's Ctrl-C reaches the children by itself; what is sent to the parent alone does not.
+    A terminal's Ctrl-C reaches the children by itself; what is sent to the parent alone does not. A process that trains
+    itself must not have these handlers: SIGHUP and SIGUSR1 are left to whoever has them.
     """
-    if not several:
+    if not spawned:
         yield
         return
 

@@ -14,7 +14,7 @@ from maskrcnn_exp.diagnose.live import LiveDiagnosis
 from maskrcnn_exp.engine.black_box import BlackBox
 from maskrcnn_exp.engine.checkpoint_folder import CheckpointFolder
 from maskrcnn_exp.engine.meter import EpochMeter
-from maskrcnn_exp.engine.runtime import launch, on_first, pass_signals_on
+from maskrcnn_exp.engine.runtime import launch, on_first, pass_signals_on, spawns
 from maskrcnn_exp.engine.saver import RunIdentity, Saver
 from maskrcnn_exp.errors import Interrupted, Pruned, UserError, WriteError
 from maskrcnn_exp.override_keys import command_line
@@ -73,7 +73,7 @@ def run(config: TrainConfig, settings: RunSettings, trial: TrialHandle | None = 
         Pruned: `trial` ended the run; the state is saved.
     """
     fabric, device_line = fabric_for(config.trainer)
-    with pass_signals_on(several=config.trainer.devices > 1):
+    with pass_signals_on(spawned=spawns(config.trainer.devices, config.trainer.nodes)):
         outcome: _Outcome = launch(fabric, _run_process, config, settings, device_line, trial)
     if outcome.error is not None:
         raise outcome.error

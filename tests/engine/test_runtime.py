@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from maskrcnn_exp.engine.runtime import build_fabric, choose_precision, launch
+from maskrcnn_exp.engine.runtime import build_fabric, choose_precision, launch, spawns
 from maskrcnn_exp.stop import stop_on_signals
 
 
@@ -79,3 +79,18 @@ def test_first_signal_sets_the_flag_second_acts_as_usual() -> None:
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize(
+    ("devices", "nodes", "outside", "expected"),
+    [(1, 1, "", False), (2, 1, "", True), (2, 1, "SLURM_NTASKS", False), (2, 1, "TORCHELASTIC_RUN_ID", False)],
+)
+def test_processes_are_spawned_only_where_nobody_else_started_them(
+    devices: int, nodes: int, outside: str, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that torchrun or srun started trains itself, and has to hear SIGUSR1."""
+    for name in ("SLURM_NTASKS", "TORCHELASTIC_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+    if outside:
+        monkeypatch.setenv(outside, "2")
+    assert spawns(devices, nodes) == expected

@@ -83,7 +83,7 @@ def test_the_warning_before_the_time_limit_saves_and_the_same_script_goes_on(
     folder = tmp_path / "run"
     job = submit(slurm, folder)
     wait_until(lambda: recorded_steps(folder) >= 7, 200)
-    call(slurm, "scancel", "--signal=USR1", job)  # to the steps, as --signal=USR1@60 does
+    call(slurm, "scancel", "--signal=USR1", f"{job}.0")  # to the tasks of srun, as --signal=USR1@60 does
     wait_until(lambda: state(slurm, job) not in ("RUNNING", "COMPLETING", "PENDING"), 60)
     said = Path(f"{folder}.txt").read_text()
     assert "SIGUSR1: saving" in said

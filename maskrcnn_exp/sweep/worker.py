@@ -197,8 +197,8 @@ def _tell(shared: SharedStudy, taken: Taken, job: Job, end: _Ending) -> bool:
             raise error
         case _ if (unwritten := _not_written(job, error)) is not None:
             # Not the trial's fault, and every other would meet the same: it waits, and goes on with the same command.
+            shared.halt(f"trial {taken.number}: {unwritten}", unwritten.exit_code)  # first: nobody is to take it now
             shared.give_back(taken, notes)
-            shared.halt(f"trial {taken.number}: {unwritten}", unwritten.exit_code)
         case BusyError():
             # The processes of a killed worker's training need a moment to save and leave.
             shared.give_back(taken, notes)

@@ -264,7 +264,9 @@ def test_a_full_disk_ends_the_sweep_and_fails_no_trial(tmp_path: Path) -> None:
     done = sweep(tmp_path, *words)
     assert done.returncode == 0, done.stdout
     assert states(tmp_path) == ["COMPLETE"] * 4
-    assert starts_of(tmp_path, 0) == [0, 1]  # it went on after the epoch that it had
+    first, *others = starts_of(tmp_path, 0)
+    assert first == 0
+    assert others[-1] >= 1  # it went on after the epochs that it had
 
 
 def test_our_own_command_turns_it_into_one_message_and_exit_code_2(tmp_path: Path) -> None:

@@ -76,13 +76,11 @@ def refuse_strange_words(words: Sequence[str]) -> None:
             "`train --help` lists them."
         )
     for word in words:
-        group, equals, value = word.partition("=")
-        if not equals or group not in groups():
-            continue
-        if value.lower() == "null":
-            raise ConfigError(f"{word}: to leave a config group out, type ~{group}.")
-        if _is_number(value):
-            raise ConfigError(f"{word}: {_group_says(group)}")
+        group, _, value = word.partition("=")
+        absent = value.lower() == "null"
+        if (absent or _is_number(value)) and group in groups():  # which looks at the disk, and last
+            says = f"to leave a config group out, type ~{group}." if absent else _group_says(group)
+            raise ConfigError(f"{word}: {says}")
 
 
 def _meant(flag: str) -> str:

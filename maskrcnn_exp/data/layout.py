@@ -66,7 +66,8 @@ def mask_png_places(png: MaskPngConfig) -> CocoPlaces:
 
 def _refuse_links_out(root: str | None, places: CocoPlaces, typed: Sequence[str | None]) -> None:
     """Look at what will be read: in the root, and in folders that were named one by one."""
-    for place, own in zip(places, typed, strict=True):
+    # Both splits often have one folder of pictures, which is walked once.
+    for place, own in dict.fromkeys(zip(places, typed, strict=True)):
         if place is not None:
             refuse_links_out(place if own or root is None else Path(root), [place])
 

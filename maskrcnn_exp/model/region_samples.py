@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torchvision.models.detection._utils import BoxCoder, Matcher
 
+from maskrcnn_exp.model.overlap import iou
 from maskrcnn_exp.model.sampling import BalancedSampler
 
 __all__ = ["match_proposals", "select_regions"]
@@ -70,7 +71,8 @@ def match_proposals(
     boxes = pad_sequence(candidates, batch_first=True)  # [n, p, 4]
     truth = pad_sequence([*objects, objects[0].new_zeros((1, 4))], batch_first=True)[:-1]  # [n, g, 4], g at least 1
     classes = pad_sequence([*labels, labels[0].new_zeros(1)], batch_first=True)[:-1]
-    best, matched = _iou(truth, boxes).max(dim=1)  # [n, p]; an added object has no area, and overlaps nothing
+    overlap = iou(truth.unbind(dim=-1), boxes.unbind(dim=-1))  # [n, g, p]; an added object overlaps nothing
+    best, matched = overlap.max(dim=1)
     label = classes.gather(1, matched)
     label = torch.where(best >= matcher.high_threshold, label, -1)
     label = torch.where(best < matcher.low_threshold, 0, label)
@@ -80,13 +82,3 @@ def match_proposals(
         [row[:length] for row, length in zip(label, lengths, strict=True)],
         [row[:length] for row, length in zip(matched, lengths, strict=True)],
     )
-
-
-def _iou(objects: Tensor, boxes: Tensor) -> Tensor:
-    """Return torchvision's box_iou of each picture: [n, g, 4] and [n, p, 4] to [n, g, p]."""
-    x1, y1, x2, y2 = (side[:, :, None] for side in objects.unbind(dim=-1))
-    left, top, right, bottom = (side[:, None] for side in boxes.unbind(dim=-1))
-    width = (torch.minimum(x2, right) - torch.maximum(x1, left)).clamp_(min=0)
-    height = (torch.minimum(y2, bottom) - torch.maximum(y1, top)).clamp_(min=0)
-    shared = width.mul_(height)
-    return shared / ((x2 - x1) * (y2 - y1) + (right - left) * (bottom - top) - shared)

@@ -20,6 +20,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork, concat_box_prediction_layers
 from torchvision.ops import box_area
 
+from maskrcnn_exp.model.overlap import iou
 from maskrcnn_exp.model.sampling import BalancedSampler
 from maskrcnn_exp.model.suppression import suppress_at_once, suppress_per_level
 
@@ -146,21 +147,10 @@ def match_anchors(boxes: Tensor, anchors: Anchors, high: float, low: float) -> t
     """
     if len(boxes) == 0:
         return torch.zeros_like(anchors.area), torch.zeros_like(anchors.area, dtype=torch.int64)
-    overlap = _iou(boxes, anchors)  # [g, a]
+    overlap = iou(boxes.unbind(dim=1), anchors.sides, anchors.area)  # [g, a]
     best, matched = overlap.max(dim=0)
     labels = torch.where(best < low, 0.0, -1.0)
     labels[best >= high] = 1.0
     best_of_object = overlap.amax(dim=1, keepdim=True)
     labels[(overlap == best_of_object).any(dim=0)] = 1.0
     return labels, matched
-
-
-def _iou(boxes: Tensor, anchors: Anchors) -> Tensor:
-    """Return torchvision's box_iou, [g, a]."""
-    left, top, right, bottom = anchors.sides
-    x1, y1, x2, y2 = (side[:, None] for side in boxes.unbind(dim=1))
-    width = (torch.minimum(x2, right) - torch.maximum(x1, left)).clamp_(min=0)
-    height = (torch.minimum(y2, bottom) - torch.maximum(y1, top)).clamp_(min=0)
-    shared = width.mul_(height)
-    overlap: Tensor = shared / (box_area(boxes)[:, None] + anchors.area - shared)
-    return overlap

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from maskrcnn_exp.model.overlap import iou
+
 __all__ = ["suppress_at_once", "suppress_per_level"]
 
 _ROUNDS_UNWATCHED = 4
@@ -99,15 +101,6 @@ def _overlapping(boxes: Tensor, counts: list[int], threshold: float) -> Tensor:
     over = boxes.new_zeros((len(boxes), len(counts), longest, longest), dtype=torch.bfloat16)
     for number, level in enumerate(torch.split(boxes, counts, dim=1)):  # one after the other: four times less memory
         count = level.shape[1]
-        over[:, number, :count, :count] = (_iou(level) > threshold).triu(diagonal=1)
+        sides = level.unbind(dim=-1)
+        over[:, number, :count, :count] = (iou(sides, sides) > threshold).triu(diagonal=1)
     return over.flatten(0, 1)
-
-
-def _iou(boxes: Tensor) -> Tensor:
-    """Return the IoU of each box with each of its picture's: float32 [n, c, 4] to [n, c, c]."""
-    x1, y1, x2, y2 = boxes.unbind(dim=-1)  # [n, c]
-    width = (torch.minimum(x2[:, :, None], x2[:, None]) - torch.maximum(x1[:, :, None], x1[:, None])).clamp_(min=0)
-    height = (torch.minimum(y2[:, :, None], y2[:, None]) - torch.maximum(y1[:, :, None], y1[:, None])).clamp_(min=0)
-    shared = width.mul_(height)
-    area = (x2 - x1) * (y2 - y1)
-    return shared / (area[:, :, None] + area[:, None] - shared)

@@ -10,9 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 from maskrcnn_exp.record.console import Console
-from maskrcnn_exp.sweep.trial_text import (
-    one_line,
-)
+from maskrcnn_exp.sweep.trial_text import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole

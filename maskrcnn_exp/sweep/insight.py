@@ -13,10 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from maskrcnn_exp.model.parts import LOSSES
 from maskrcnn_exp.sweep.attrs import DIVERGED, RECORD
 from maskrcnn_exp.sweep.standing import Standing
-from maskrcnn_exp.sweep.trial_text import (
-    number_text,
-    seconds_of,
-)
+from maskrcnn_exp.sweep.trial_text import number_text, seconds_of
 
 __all__ = [
     "ExplosionRegion",

@@ -16,9 +16,7 @@ from maskrcnn_exp.compare.repeat_stats import metric_unit
 from maskrcnn_exp.record.figures import BLUE, GREEN, GREY, ORANGE, RED, grid, plain
 from maskrcnn_exp.sweep.insight import ExplosionRegion, numeric_value
 from maskrcnn_exp.sweep.standing import Standing
-from maskrcnn_exp.sweep.trial_text import (
-    number_text,
-)
+from maskrcnn_exp.sweep.trial_text import number_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,15 +14,9 @@ from maskrcnn_exp.diagnose.sources import curves_at
 from maskrcnn_exp.diagnose.verdict import Verdict
 from maskrcnn_exp.errors import DataError
 from maskrcnn_exp.sweep.importance import Importance, importances
-from maskrcnn_exp.sweep.insight import (
-    ExplosionRegion,
-    explosion_regions,
-    final_losses,
-)
+from maskrcnn_exp.sweep.insight import ExplosionRegion, explosion_regions, final_losses
 from maskrcnn_exp.sweep.standing import Standing
-from maskrcnn_exp.sweep.trial_text import (
-    run_folder,
-)
+from maskrcnn_exp.sweep.trial_text import run_folder
 
 __all__ = ["Facts"]
 

@@ -8,20 +8,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from maskrcnn_exp.compare.repeat_stats import RepeatVerdict
 from maskrcnn_exp.record.tables import duration
-from maskrcnn_exp.sweep.insight import (
-    LossChange,
-    diverged,
-    loss_changes,
-    time_spent,
-)
+from maskrcnn_exp.sweep.insight import LossChange, diverged, loss_changes, time_spent
 from maskrcnn_exp.sweep.markdown import code, escaped, table, trial_numbers
 from maskrcnn_exp.sweep.standing import Standing
-from maskrcnn_exp.sweep.trial_text import (
-    number_text,
-    run_folder,
-    train_command,
-    value_text,
-)
+from maskrcnn_exp.sweep.trial_text import number_text, run_folder, train_command, value_text
 
 __all__ = ["result"]
 

@@ -8,20 +8,12 @@ from typing import Final
 from maskrcnn_exp.compare.repeat_stats import RepeatVerdict
 from maskrcnn_exp.diagnose.prescriptions import command as prescribed_command
 from maskrcnn_exp.model.parts import LOSSES
-from maskrcnn_exp.sweep.insight import (
-    diverged,
-    final_losses,
-)
+from maskrcnn_exp.sweep.insight import diverged, final_losses
 from maskrcnn_exp.sweep.markdown import code, escaped, table, trial_numbers
 from maskrcnn_exp.sweep.report_facts import Facts
 from maskrcnn_exp.sweep.report_result import result
 from maskrcnn_exp.sweep.standing import ReasonCount, Standing
-from maskrcnn_exp.sweep.trial_text import (
-    distribution_text,
-    number_text,
-    seconds_of,
-    value_text,
-)
+from maskrcnn_exp.sweep.trial_text import distribution_text, number_text, seconds_of, value_text
 
 __all__ = ["sections"]
 

@@ -14,10 +14,7 @@ from maskrcnn_exp.override_keys import bare_key
 from maskrcnn_exp.record.atomic import write_text_atomic
 from maskrcnn_exp.sweep.attrs import OVERRIDES
 from maskrcnn_exp.sweep.standing import Standing
-from maskrcnn_exp.sweep.trial_text import (
-    run_folder,
-    train_command,
-)
+from maskrcnn_exp.sweep.trial_text import run_folder, train_command
 
 __all__ = ["BEST_FILE", "PEER_FILE", "checkpoint_of", "write_results"]
 

@@ -60,7 +60,10 @@ def in_the_middle(cwd: Path, url: str | None = None) -> list[int]:
     return [number for number in running_workers(cwd, url) if trials[number].intermediate_values]
 
 
-def check_whole(cwd: Path, n_trials: int, url: str | None = None) -> None:
+def finish(driver: subprocess.Popen[str], cwd: Path, n_trials: int, url: str | None = None) -> None:
+    """Wait for the study's end: every trial completed, none of them twice."""
+    said, _ = driver.communicate(timeout=600)
+    assert driver.returncode == 0, said
     trials = trials_of(cwd, url)
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * n_trials
     assert len({trial.params["lr.mask_mult"] for trial in trials}) == n_trials
@@ -68,9 +71,7 @@ def check_whole(cwd: Path, n_trials: int, url: str | None = None) -> None:
 
 def test_two_jobs_of_an_array_share_a_study(tmp_path: Path) -> None:
     driver = start_sweep(tmp_path, *WORDS, "hydra.sweeper.n_trials=6", "epochs=3")
-    said, _ = driver.communicate(timeout=300)
-    assert driver.returncode == 0, said
-    check_whole(tmp_path, 6)
+    finish(driver, tmp_path, 6)
     assert [starts_of(tmp_path, number) for number in range(6)] == [[0]] * 6
 
 
@@ -78,9 +79,7 @@ def test_a_study_on_postgresql_tells_the_jobs_where_without_a_file(postgresql: S
     url = postgresql.new_database()
     words = (*WORDS, f"hydra.sweeper.storage='{url}'", "hydra.sweeper.n_trials=6", "epochs=3")
     driver = start_sweep(tmp_path, *words)
-    said, _ = driver.communicate(timeout=300)
-    assert driver.returncode == 0, said
-    check_whole(tmp_path, 6, url)
+    finish(driver, tmp_path, 6, url)
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"s3cret" in path.read_bytes()]
 
 
@@ -95,9 +94,7 @@ def test_preempted_jobs_go_back_into_the_queue_and_their_trials_go_on(tmp_path: 
         call("sbatch", "--partition=urgent", "--cpus-per-task=2", "--output=/dev/null", "--wrap=sleep 4")
         wait_until(lambda: bool(call("squeue", "--noheader", "--partition=urgent", "--states=RUNNING")), 60)
         assert not jobs("RUNNING")  # there is no processor left for them
-    said, _ = driver.communicate(timeout=600)
-    assert driver.returncode == 0, said
-    check_whole(tmp_path, 4)
+    finish(driver, tmp_path, 4)
     assert preempted
     for number in preempted:
         assert max(starts_of(tmp_path, number)) >= 1, (number, starts_of(tmp_path, number))  # not from the beginning
@@ -108,9 +105,7 @@ def test_a_job_that_is_put_back_by_hand_goes_on(tmp_path: Path) -> None:
     driver = start_sweep(tmp_path, *words)
     wait_until(lambda: len(in_the_middle(tmp_path)) == 2, 120)
     call("scontrol", "requeue", jobs("RUNNING")[0])
-    said, _ = driver.communicate(timeout=600)
-    assert driver.returncode == 0, said
-    check_whole(tmp_path, 2)
+    finish(driver, tmp_path, 2)
     assert max(max(starts_of(tmp_path, number)) for number in range(2)) >= 1
 
 
@@ -119,9 +114,7 @@ def test_a_job_that_is_cancelled_costs_no_trial(tmp_path: Path) -> None:
     driver = start_sweep(tmp_path, *words)
     wait_until(lambda: len(in_the_middle(tmp_path)) == 2, 120)
     call("scancel", "--signal=KILL", jobs("RUNNING")[0])
-    said, _ = driver.communicate(timeout=600)
-    assert driver.returncode == 0, said
-    check_whole(tmp_path, 3)
+    finish(driver, tmp_path, 3)
     assert all(int(trial.user_attrs.get(DEATHS, 0)) <= 1 for trial in trials_of(tmp_path))
 
 
@@ -134,8 +127,6 @@ def test_a_stop_of_the_driver_reaches_the_jobs_and_the_same_command_goes_on(tmp_
     wait_until(lambda: not jobs(), 60)
     assert {trial.state.name for trial in trials_of(tmp_path)} == {"WAITING"}
     driver = start_sweep(tmp_path, *words)
-    said, _ = driver.communicate(timeout=300)
-    assert driver.returncode == 0, said
-    check_whole(tmp_path, 2)
+    finish(driver, tmp_path, 2)
     assert all(max(starts_of(tmp_path, number)) >= 1 for number in range(2))
     assert (folder_of(tmp_path) / ".submitit").is_dir()

@@ -68,41 +68,51 @@ def wait_for_end(slurm: dict[str, str], job: str, folder: Path) -> None:
     assert state(slurm, job) == "COMPLETED", Path(f"{folder}.txt").read_text()[-4000:]
 
 
+def until_the_second_epoch(slurm: dict[str, str], folder: Path) -> str:
+    """Submit the training and let it learn for a while; return the job's id."""
+    job = submit(slurm, folder)
+    wait_until(lambda: recorded_steps(folder) >= 7, 200)
+    return job
+
+
+def assert_same_training(undisturbed: Path, folder: Path) -> None:
+    assert_same_record(undisturbed, folder)
+    assert_same_checkpoint(undisturbed / "checkpoints/last.pt", folder / "checkpoints/last.pt")
+
+
+def assert_resumed(undisturbed: Path, folder: Path) -> None:
+    assert "resumed from" in Path(f"{folder}.txt").read_text()
+    assert_same_training(undisturbed, folder)
+
+
 def test_two_tasks_learn_what_two_processes_of_torchrun_do(
     slurm: dict[str, str], undisturbed: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
     wait_for_end(slurm, submit(slurm, folder), folder)
-    assert_same_record(undisturbed, folder)
-    assert_same_checkpoint(undisturbed / "checkpoints/last.pt", folder / "checkpoints/last.pt")
+    assert_same_training(undisturbed, folder)
 
 
 def test_the_warning_before_the_time_limit_saves_and_the_same_script_goes_on(
     slurm: dict[str, str], undisturbed: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
-    job = submit(slurm, folder)
-    wait_until(lambda: recorded_steps(folder) >= 7, 200)
+    job = until_the_second_epoch(slurm, folder)
     call(slurm, "scancel", "--signal=USR1", f"{job}.0")  # to the tasks of srun, as --signal=USR1@60 does
     wait_until(lambda: state(slurm, job) not in ("RUNNING", "COMPLETING", "PENDING"), 60)
     said = Path(f"{folder}.txt").read_text()
     assert "SIGUSR1: saving" in said
     assert "Traceback" not in said
     wait_for_end(slurm, submit(slurm, folder), folder)
-    assert "resumed from" in Path(f"{folder}.txt").read_text()
-    assert_same_record(undisturbed, folder)
-    assert_same_checkpoint(undisturbed / "checkpoints/last.pt", folder / "checkpoints/last.pt")
+    assert_resumed(undisturbed, folder)
 
 
 def test_a_preempted_training_goes_back_into_the_queue_and_on(
     slurm: dict[str, str], undisturbed: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
-    job = submit(slurm, folder)
-    wait_until(lambda: recorded_steps(folder) >= 7, 200)
+    job = until_the_second_epoch(slurm, folder)
     call(slurm, "sbatch", "--partition=urgent", "--cpus-per-task=2", "--output=/dev/null", "--wrap=sleep 2")
     wait_until(lambda: state(slurm, job) == "PENDING", 60)
     wait_for_end(slurm, job, folder)
-    assert "resumed from" in Path(f"{folder}.txt").read_text()
-    assert_same_record(undisturbed, folder)
-    assert_same_checkpoint(undisturbed / "checkpoints/last.pt", folder / "checkpoints/last.pt")
+    assert_resumed(undisturbed, folder)
